@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+#include "proto/socks5.h"
+
+#include <arpa/inet.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define VERSION      5
+#define METHOD_NONE  0x00 /* no authentication required, section 3 */
+#define METHOD_NO    0xff /* no acceptable methods */
+#define CMD_CONNECT  1    /* section 4 */
+#define ATYP_IPV4    1
+#define ATYP_NAME    3
+#define ATYP_IPV6    4
+#define REPLY_HEAD   4 /* VER REP RSV ATYP */
+#define REQUEST_HEAD 5 /* the same, and the first byte of the address */
+
+enum state { GREETING, REQUEST, OVER };
+
+void socks5_init(struct socks5 *s)
+{
+	memset(s, 0, sizeof(*s));
+}
+
+static enum socks5_event fail(struct socks5 *s, enum reason why)
+{
+	s->state = OVER;
+	s->why = why;
+	return SOCKS5_FAILED;
+}
+
+/* Bytes that the message in buf has in all, as far as its beginning says; 0:
+ * it cannot be one. */
+static size_t greeting_size(const struct socks5 *s)
+{
+	if (s->len >= 1 && s->buf[0] != VERSION)
+		return 0;
+	return s->len < 2 ? 2 : 2u + s->buf[1];
+}
+
+static size_t request_size(const struct socks5 *s)
+{
+	if (s->len >= 1 && s->buf[0] != VERSION)
+		return 0;
+	if (s->len < REQUEST_HEAD)
+		return REQUEST_HEAD;
+	switch (s->buf[3]) {
+	case ATYP_IPV4:
+		return REPLY_HEAD + 4 + 2;
+	case ATYP_NAME:
+		return REQUEST_HEAD + s->buf[4] + 2u;
+	case ATYP_IPV6:
+		return REPLY_HEAD + 16 + 2;
+	}
+	return REQUEST_HEAD; /* enough to refuse it */
+}
+
+static enum socks5_event on_greeting(struct socks5 *s)
+{
+	bool offered = memchr(s->buf + 2, METHOD_NONE, s->buf[1]) != NULL;
+
+	s->len = 0;
+	if (!offered)
+		return fail(s, REASON_FORBIDDEN);
+	s->state = REQUEST;
+	return SOCKS5_GREETED;
+}
+
+/* The address of the request as text. */
+static bool read_address(struct socks5 *s)
+{
+	const uint8_t *p = s->buf + REPLY_HEAD;
+	char *host = s->target.host;
+
+	switch (s->buf[3]) {
+	case ATYP_IPV4:
+		return inet_ntop(AF_INET, p, host, sizeof(s->target.host));
+	case ATYP_IPV6:
+		return inet_ntop(AF_INET6, p, host, sizeof(s->target.host));
+	case ATYP_NAME:
+		return host_parse((const char *)p + 1, p[0], host);
+	}
+	return false;
+}
+
+static enum socks5_event on_request(struct socks5 *s)
+{
+	size_t n = s->len;
+
+	if (s->buf[1] != CMD_CONNECT)
+		return fail(s, REASON_BAD_COMMAND);
+	if (!read_address(s))
+		return fail(s, REASON_BAD_ADDRESS);
+	s->target.port = (uint16_t)(s->buf[n - 2] << 8 | s->buf[n - 1]);
+	if (s->target.port == 0)
+		return fail(s, REASON_BAD_ADDRESS);
+	s->state = OVER;
+	return SOCKS5_DONE;
+}
+
+enum socks5_event socks5_feed(struct socks5 *s, const uint8_t **p, size_t *n)
+{
+	size_t want;
+
+	while (s->state != OVER) {
+		want = s->state == GREETING ? greeting_size(s)
+					    : request_size(s);
+		if (want == 0)
+			return fail(s, REASON_BAD_REQUEST);
+		if (s->len == want)
+			return s->state == GREETING ? on_greeting(s)
+						    : on_request(s);
+		if (*n == 0)
+			return SOCKS5_MORE;
+		s->buf[s->len++] = **p;
+		(*p)++;
+		(*n)--;
+	}
+	return s->why == REASON_DONE ? SOCKS5_DONE : SOCKS5_FAILED;
+}
+
+size_t socks5_method(uint8_t out[SOCKS5_REPLY_MAX])
+{
+	out[0] = VERSION;
+	out[1] = METHOD_NONE;
+	return 2;
+}
+
+/* BND.ADDR and BND.PORT; without bound 0.0.0.0:0. Returns the length. */
+static size_t write_bound(uint8_t *out, const char *bound)
+{
+	struct addr a = {.host = "0.0.0.0"};
+	size_t n;
+
+	if (!bound || addr_parse(bound, strlen(bound), &a) != ADDR_OK ||
+	    host_family(a.host) == 0)
+		a = (struct addr){.host = "0.0.0.0"};
+	if (inet_pton(AF_INET, a.host, out + 1) == 1) {
+		out[0] = ATYP_IPV4;
+		n = 1 + 4;
+	} else {
+		inet_pton(AF_INET6, a.host, out + 1);
+		out[0] = ATYP_IPV6;
+		n = 1 + 16;
+	}
+	out[n] = (uint8_t)(a.port >> 8);
+	out[n + 1] = (uint8_t)a.port;
+	return n + 2;
+}
+
+size_t socks5_reply(uint8_t out[SOCKS5_REPLY_MAX], enum reason why,
+		    const char *bound)
+{
+	out[0] = VERSION;
+	out[1] = reason_socks(why);
+	out[2] = 0;
+	return 3 + write_bound(out + 3, bound);
+}
+
+size_t socks5_refusal(const struct socks5 *s, uint8_t out[SOCKS5_REPLY_MAX])
+{
+	switch (s->why) {
+	case REASON_FORBIDDEN: /* the greeting */
+		out[0] = VERSION;
+		out[1] = METHOD_NO;
+		return 2;
+	case REASON_BAD_COMMAND:
+	case REASON_BAD_ADDRESS:
+		return socks5_reply(out, s->why, NULL);
+	default:
+		return 0;
+	}
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SOCKS5 at the server's side (RFC 1928), one request, without I/O:
+ *
+ *	GREETING  version and methods	-> SOCKS5_GREETED: send the method
+ *	REQUEST	  CONNECT host:port	-> SOCKS5_DONE: target is known
+ *
+ * Bytes behind the request are not touched.
+ */
+#ifndef PROTO_SOCKS5_H
+#define PROTO_SOCKS5_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/addr.h"
+#include "proto/reason.h"
+
+#define SOCKS5_REPLY_MAX 22 /* an IPv6 address in a reply, section 6 */
+
+enum socks5_event {
+	SOCKS5_MORE,    /* all was used up */
+	SOCKS5_GREETED, /* answer with socks5_method(), feed what is left */
+	SOCKS5_DONE,    /* target is known */
+	SOCKS5_FAILED,  /* why says what is wrong; see socks5_refusal() */
+};
+
+struct socks5 {
+	/* valid after DONE */
+	struct addr target;
+	/* valid after FAILED: BAD_REQUEST, FORBIDDEN (no method in common),
+	 * BAD_COMMAND, BAD_ADDRESS */
+	enum reason why;
+	/* private */
+	uint8_t buf[264]; /* a greeting or a request */
+	uint16_t len;
+	uint8_t state;
+};
+
+void socks5_init(struct socks5 *s);
+/* Takes from *p, *n, advancing both. */
+enum socks5_event socks5_feed(struct socks5 *s, const uint8_t **p, size_t *n);
+/* The answer to the greeting: 2 bytes, "no authentication". */
+size_t socks5_method(uint8_t out[SOCKS5_REPLY_MAX]);
+/* The reply to the request (section 6); bound is "ADDR:PORT" or NULL. Returns
+ * its length. */
+size_t socks5_reply(uint8_t out[SOCKS5_REPLY_MAX], enum reason why,
+		    const char *bound);
+/* What to send after FAILED: 0 bytes when this is not SOCKS5 at all. */
+size_t socks5_refusal(const struct socks5 *s, uint8_t out[SOCKS5_REPLY_MAX]);
+
+#endif

@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: MIT */
+#include "proto/stream.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "proto/container.h"
+#include "proto/msg.h"
+
+#define HEAVY_READ  (16 * 1024) /* a message this large makes a stream heavy */
+#define HEAVY_RUN   64          /* for its next so many messages */
+#define LIGHT_MS    20          /* small data keeps messages short so long */
+#define LIGHT_CHUNK (128 * 1024)
+#define HOLD_MS     30000 /* gowsp: silence after which a held FIN is said */
+
+enum { RING_NONE, RING_LIGHT, RING_HEAVY };
+
+static const struct end_ops stream_ops;
+
+static struct stream *stream_of(struct end *e)
+{
+	return container_of(e, struct stream, end);
+}
+
+static bool native(const struct stream *s)
+{
+	return s->mux->config.native;
+}
+
+/* Lists. */
+
+void stream_note(struct stream *s)
+{
+	struct mux *m = s->mux;
+
+	if (s->noted)
+		return;
+	s->noted = true;
+	DL_APPEND2(m->notes, s, note_prev, note_next);
+	m->ops->wake(m->ctx);
+}
+
+static void unnote(struct stream *s)
+{
+	if (!s->noted)
+		return;
+	s->noted = false;
+	DL_DELETE2(s->mux->notes, s, note_prev, note_next);
+}
+
+static void unring(struct stream *s)
+{
+	if (s->ring == RING_NONE)
+		return;
+	DL_DELETE2(s->mux->rings[s->ring - 1], s, ring_prev, ring_next);
+	s->ring = RING_NONE;
+}
+
+static void ungive(struct stream *s)
+{
+	if (!s->giving)
+		return;
+	s->giving = false;
+	DL_DELETE2(s->mux->gives, s, give_prev, give_next);
+}
+
+/* May the first thing in the queue, or the FIN, go out? */
+static bool sendable(const struct stream *s)
+{
+	if (s->state == STREAM_DEAD || s->state == STREAM_OFFERED)
+		return false;
+	if (s->state == STREAM_ASKED && !native(s))
+		return false;
+	if (s->queue.head)
+		return s->credit > 0;
+	return s->tx == HALF_DRAIN;
+}
+
+void stream_wake(struct stream *s)
+{
+	struct mux *m = s->mux;
+
+	if (s->ring != RING_NONE || !sendable(s))
+		return;
+	s->ring = s->heavy ? RING_HEAVY : RING_LIGHT;
+	DL_APPEND2(m->rings[s->ring - 1], s, ring_prev, ring_next);
+	m->ops->wake(m->ctx);
+}
+
+/* Life and death. */
+
+struct stream *stream_new(struct mux *m, const uint8_t *id, size_t id_len)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+	uint32_t grant = m->config.native ? m->config.grant : 0;
+
+	if (!s)
+		return NULL;
+	if (!budget_take(m->config.budget, grant)) {
+		free(s);
+		return NULL;
+	}
+	s->end.ops = &stream_ops;
+	s->mux = m;
+	memcpy(s->id, id, id_len);
+	s->id_len = (uint8_t)id_len;
+	s->credit = m->config.native ? m->config.credit : UINT32_MAX;
+	window_init(&s->win, grant);
+	bufq_init(&s->queue);
+	bufq_init(&s->in);
+	return s;
+}
+
+void stream_free(struct stream *s)
+{
+	struct mux *m = s->mux;
+
+	unnote(s);
+	unring(s);
+	ungive(s);
+	stream_unchoke(s);
+	mux_forget(m, s);
+	bufq_clear(&s->queue);
+	bufq_clear(&s->in);
+	budget_give(m->config.budget, s->win.size);
+	free(s->target);
+	free(s->bound);
+	free(s);
+}
+
+void stream_reset(struct stream *s, enum reason why)
+{
+	s->state = STREAM_DEAD;
+	s->why = (uint8_t)why;
+	unring(s);
+	ungive(s);
+	bufq_clear(&s->queue);
+	stream_note(s);
+}
+
+void stream_abort(struct stream *s, enum reason why)
+{
+	struct mux *m = s->mux;
+
+	mux_control(m, msg_reset(m->config.pool, s->id, s->id_len, why,
+				 m->config.native));
+	stream_reset(s, why);
+}
+
+/* What the peer says. */
+
+bool stream_data(struct stream *s, struct buf *b)
+{
+	if (s->state == STREAM_DEAD)
+		return true; /* crossed with what ended it */
+	if (s->rx != HALF_OPEN)
+		return !native(s);
+	if (!native(s)) {
+		stream_hold(s, b);
+		return true;
+	}
+	if (s->state == STREAM_ASKED || !window_take(&s->win, b->len))
+		return false;
+	bufq_put(&s->in, b);
+	stream_note(s);
+	return true;
+}
+
+/* gowsp's INTERRUPT ends our direction too: nobody would take more. */
+static void end_both(struct stream *s)
+{
+	unring(s);
+	bufq_clear(&s->queue);
+	s->flushed = s->fin_held || s->tx == HALF_DRAIN;
+	s->tx = HALF_SHUT;
+}
+
+bool stream_fin(struct stream *s)
+{
+	if (s->state == STREAM_DEAD)
+		return true;
+	if (s->rx != HALF_OPEN || s->state == STREAM_ASKED)
+		return !native(s);
+	s->rx = HALF_SHUT;
+	s->eof = true;
+	if (!native(s))
+		end_both(s);
+	stream_note(s);
+	return true;
+}
+
+void stream_own(struct stream *s)
+{
+	struct bufq kept;
+	struct buf *b;
+
+	bufq_init(&kept);
+	while ((b = bufq_get(&s->in))) {
+		b = buf_own(b, s->mux->config.pool);
+		if (b)
+			bufq_put(&kept, b);
+		else
+			stream_abort(s, REASON_NO_MEMORY);
+	}
+	bufq_move(&s->in, &kept);
+}
+
+/* How much one message should carry now. */
+static uint32_t chunk(const struct stream *s)
+{
+	const struct mux *m = s->mux;
+	bool light = m->now < m->config.pace->light_until;
+
+	return light && m->config.max_data > LIGHT_CHUNK ? LIGHT_CHUNK
+							 : m->config.max_data;
+}
+
+static size_t room(const struct stream *s)
+{
+	size_t most = chunk(s), queued = s->queue.bytes;
+
+	if (s->tx != HALF_OPEN || s->state == STREAM_DEAD)
+		return most; /* what comes is thrown away */
+	if (s->credit < most)
+		most = s->credit;
+	return queued < most ? most - queued : 0;
+}
+
+/* What the user is told: one event each time. */
+
+static bool tellable(const struct stream *s)
+{
+	return s->state == STREAM_DEAD || s->opened ||
+	       (s->reading && (s->in.head || s->eof)) ||
+	       (s->waiting && room(s)) || s->flushed;
+}
+
+static void tell_dead(struct stream *s)
+{
+	const struct end_events *up = s->end.events;
+	enum reason why = (enum reason)s->why;
+
+	unnote(s);
+	mux_forget(s->mux, s);
+	if (up)
+		up->dead(&s->end, why, NULL);
+	stream_free(s);
+}
+
+static void tell_offer(struct stream *s)
+{
+	struct mux *m = s->mux;
+	struct addr target = *s->target;
+
+	free(s->target);
+	s->target = NULL;
+	s->offered = false;
+	m->ops->open(m->ctx, &s->end, &target);
+}
+
+static void tell_opened(struct stream *s)
+{
+	char bound[STREAM_BOUND_MAX];
+	bool known = s->bound != NULL;
+
+	if (known)
+		memcpy(bound, s->bound, strlen(s->bound) + 1);
+	free(s->bound);
+	s->bound = NULL;
+	s->opened = false;
+	s->end.events->opened(&s->end, known ? bound : NULL);
+}
+
+static void tell_data(struct stream *s)
+{
+	struct bufq q;
+
+	bufq_init(&q);
+	bufq_move(&q, &s->in);
+	s->end.events->data(&s->end, &q);
+}
+
+void stream_tell(struct stream *s)
+{
+	unnote(s);
+	if (s->state == STREAM_DEAD) {
+		tell_dead(s);
+		return;
+	}
+	if (s->offered) {
+		stream_note(s);
+		tell_offer(s);
+		return;
+	}
+	if (!s->end.events || !tellable(s)) {
+		stream_own(s);
+		return;
+	}
+	stream_note(s); /* the next visit finds out whether there is more */
+	if (s->opened) {
+		tell_opened(s);
+	} else if (s->reading && s->in.head) {
+		tell_data(s);
+	} else if (s->reading && s->eof) {
+		s->eof = false;
+		s->end.events->eof(&s->end);
+	} else if (s->waiting && room(s)) {
+		s->waiting = false;
+		s->end.events->ready(&s->end, room(s));
+	} else {
+		s->flushed = false;
+		s->end.events->flushed(&s->end);
+	}
+}
+
+/* What goes out. */
+
+static void shut_tx(struct stream *s)
+{
+	s->tx = HALF_SHUT;
+	s->flushed = true;
+	stream_note(s);
+}
+
+/* The FIN. gowsp has none: INTERRUPT ends both directions, so the side that
+ * dialled the target says it at once, and the one that asked waits for the
+ * answer to end (mux_tick() has the deadline). */
+static struct buf *pull_fin(struct stream *s)
+{
+	struct bufpool *pool = s->mux->config.pool;
+	struct buf *b;
+
+	if (!native(s)) {
+		shut_tx(s);
+		return msg_reset(pool, s->id, s->id_len, REASON_DONE, false);
+	}
+	b = buf_new(pool, 0);
+	if (!b) {
+		s->mux->error = REASON_NO_MEMORY;
+		return NULL;
+	}
+	msg_seal(b, s->id, s->id_len, WspCmd_TRANSFER);
+	shut_tx(s);
+	return b;
+}
+
+/* The first n bytes of the queue as a buf of their own. */
+static struct buf *split(struct stream *s, uint32_t n)
+{
+	struct buf *first = s->queue.head, *b;
+
+	if (first->len <= n)
+		return bufq_get(&s->queue);
+	b = buf_copy(s->mux->config.pool, buf_ptr(first), n);
+	if (b)
+		bufq_pull(&s->queue, n);
+	else
+		s->mux->error = REASON_NO_MEMORY;
+	return b;
+}
+
+static void weigh(struct stream *s, uint32_t n)
+{
+	struct mux *m = s->mux;
+
+	if (n >= HEAVY_READ)
+		s->heavy = HEAVY_RUN;
+	else if (s->heavy)
+		s->heavy--;
+	else
+		m->config.pace->light_until = m->now + LIGHT_MS;
+}
+
+struct buf *stream_pull(struct stream *s)
+{
+	uint32_t most = s->mux->config.max_data;
+	struct buf *b;
+
+	unring(s);
+	if (!s->queue.head)
+		return pull_fin(s);
+	b = split(s, s->credit < most ? s->credit : most);
+	if (!b)
+		return NULL;
+	if (native(s))
+		s->credit -= b->len;
+	weigh(s, b->len);
+	msg_seal(b, s->id, s->id_len, WspCmd_TRANSFER);
+	if (s->credit == 0 && s->tx == HALF_OPEN) {
+		s->stuck = true;
+		stream_give(s);
+	}
+	if (s->waiting)
+		stream_note(s);
+	stream_wake(s);
+	return b;
+}
+
+/* The end that the user sees. */
+
+static size_t end_send_(struct end *e, struct bufq *q)
+{
+	struct stream *s = stream_of(e);
+	struct buf *b;
+
+	while ((b = bufq_get(q))) {
+		if (s->tx != HALF_OPEN || s->state == STREAM_DEAD) {
+			buf_free(b);
+			continue;
+		}
+		b = buf_own(b, s->mux->config.pool);
+		if (b)
+			bufq_put(&s->queue, b);
+		else
+			stream_abort(s, REASON_NO_MEMORY);
+	}
+	stream_wake(s);
+	s->waiting = room(s) == 0;
+	return room(s);
+}
+
+static void end_fin_(struct end *e)
+{
+	struct stream *s = stream_of(e);
+
+	if (s->tx == HALF_SHUT) { /* gowsp has ended both directions */
+		s->flushed = true;
+		stream_note(s);
+	} else if (!native(s) && s->mux->config.initiator) {
+		s->fin_held = true; /* see pull_fin() */
+		s->silent = s->mux->now;
+	} else {
+		s->tx = HALF_DRAIN;
+		stream_wake(s);
+	}
+}
+
+void stream_tick(struct stream *s)
+{
+	if (!s->fin_held || s->tx != HALF_OPEN ||
+	    s->mux->now - s->silent < HOLD_MS)
+		return;
+	s->tx = HALF_DRAIN;
+	stream_wake(s);
+}
+
+static void end_read_(struct end *e, size_t max)
+{
+	struct stream *s = stream_of(e);
+	bool was = s->reading;
+
+	s->reading = max > 0;
+	if (s->reading && !was && tellable(s))
+		stream_note(s);
+}
+
+static void end_left_(struct end *e, size_t n)
+{
+	struct stream *s = stream_of(e);
+
+	if (s->state != STREAM_DEAD)
+		stream_left(s, n);
+}
+
+static void end_drop_(struct end *e, enum reason why)
+{
+	struct stream *s = stream_of(e);
+	struct mux *m = s->mux;
+
+	if (s->state != STREAM_DEAD &&
+	    (s->tx != HALF_SHUT || s->rx != HALF_SHUT))
+		mux_control(m, msg_reset(m->config.pool, s->id, s->id_len, why,
+					 m->config.native));
+	stream_free(s);
+}
+
+static const struct end_ops stream_ops = {
+	.send = end_send_,
+	.fin = end_fin_,
+	.read = end_read_,
+	.left = end_left_,
+	.drop = end_drop_,
+};
+
+void stream_accept(struct end *e, const char *bound)
+{
+	struct stream *s = stream_of(e);
+	struct mux *m = s->mux;
+
+	if (s->state != STREAM_OFFERED)
+		return; /* reset meanwhile; the user will be told */
+	mux_control(m, msg_respond(m->config.pool, s->id, s->id_len,
+				   REASON_DONE, bound, m->config.native));
+	s->state = STREAM_OPEN;
+	stream_first_grant(s);
+	stream_wake(s);
+}
+
+void stream_refuse(struct end *e, enum reason why)
+{
+	struct stream *s = stream_of(e);
+	struct mux *m = s->mux;
+
+	if (s->state == STREAM_OFFERED)
+		mux_control(m, msg_respond(m->config.pool, s->id, s->id_len,
+					   why, NULL, m->config.native));
+	stream_free(s);
+}
