@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/conn.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+#include "proto/addr.h"
+#include "proto/buf.h"
+#include "proto/container.h"
+
+#define QUEUE_HIGH (1024 * 1024) /* send() says stop above this */
+#define READ_FIRST 4096          /* the size of a conn's first read */
+#define READ_STEP  8  /* a full read makes the next this much larger */
+#define GATHER     64 /* pieces in one write */
+#define WRITE_BUFS 4  /* what a uv_write_t holds without malloc */
+#define NAME_SIZE  (INET6_ADDRSTRLEN + 9)
+
+enum conn_state { OPENING, OPEN, CLOSING };
+
+struct conn {
+	struct end end;
+	struct worker *w;
+	uv_tcp_t tcp;
+	uv_connect_t connect;
+	uv_write_t write;
+	uv_shutdown_t shutdown;
+	struct flusher flusher;
+	enum conn_state state;
+	bool reading;       /* uv_read_start() is in force */
+	bool bulk;          /* reads into the worker's scratch memory */
+	bool writing;       /* write is in use, for the bufs in sent */
+	bool full;          /* send() has returned 0 */
+	bool fin;           /* fin() was called */
+	bool fin_sent;      /* and the shutdown is done */
+	bool fin_told;      /* and flushed() was called */
+	bool eof;           /* eof() was called */
+	int failed;         /* a libuv code to be told to the user */
+	size_t max;         /* what the user wants of one read */
+	size_t hint;        /* what the next read will probably bring */
+	uint64_t read_turn; /* of the last read */
+	uint64_t stop_turn; /* in which max became 0 */
+	size_t gone;        /* bytes written, not yet told by sent() */
+	struct buf *rbuf;   /* handed to libuv for the next read */
+	struct bufq queue;  /* waiting for write */
+	struct bufq sent;   /* owned by write */
+	char peer[NAME_SIZE];
+	char bound[NAME_SIZE];
+};
+
+static struct conn *conn_of(const struct end *e)
+{
+	return container_of(e, struct conn, end);
+}
+
+static uv_stream_t *stream_of(struct conn *c)
+{
+	return (uv_stream_t *)&c->tcp;
+}
+
+enum reason conn_reason(int err)
+{
+	switch (err) {
+	case UV_ENETUNREACH:
+	case UV_ENETDOWN:
+	case UV_EADDRNOTAVAIL:
+	case UV_EAFNOSUPPORT:
+		return REASON_NET_UNREACHABLE;
+	case UV_EHOSTUNREACH:
+	case UV_EHOSTDOWN:
+		return REASON_HOST_UNREACHABLE;
+	case UV_ECONNREFUSED:
+		return REASON_REFUSED;
+	case UV_ETIMEDOUT:
+		return REASON_TIMED_OUT;
+	case UV_ECONNRESET:
+	case UV_ECONNABORTED:
+	case UV_EPIPE:
+		return REASON_RESET;
+	case UV_ENOMEM:
+	case UV_ENOBUFS:
+		return REASON_NO_MEMORY;
+	case UV_EMFILE:
+	case UV_ENFILE:
+		return REASON_LIMIT;
+	case UV_EACCES:
+	case UV_EPERM:
+		return REASON_FORBIDDEN;
+	default:
+		return REASON_IO;
+	}
+}
+
+/* Life and death. */
+
+static void on_close(uv_handle_t *h)
+{
+	struct conn *c = container_of(h, struct conn, tcp);
+
+	c->w->conns--;
+	flusher_clear(&c->flusher);
+	bufq_clear(&c->sent);
+	bufq_clear(&c->queue);
+	buf_free(c->rbuf);
+	free(c);
+}
+
+static void conn_close(struct conn *c)
+{
+	if (c->state == CLOSING)
+		return;
+	c->state = CLOSING;
+	uv_close((uv_handle_t *)&c->tcp, on_close);
+}
+
+static void conn_drop(struct end *e, enum reason why)
+{
+	struct conn *c = conn_of(e);
+
+	(void)why; /* TCP has one way to say it: a reset */
+	if (c->state == OPEN && c->eof && c->fin_sent)
+		conn_set_linger(&c->tcp, false);
+	conn_close(c);
+}
+
+/* Tell the user that the conn is gone. The last thing a callback does. */
+static void conn_fail(struct conn *c, int err)
+{
+	conn_close(c);
+	c->end.events->dead(&c->end, conn_reason(err), uv_strerror(err));
+}
+
+/* Reading. */
+
+static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *out)
+{
+	struct conn *c = container_of(h, struct conn, tcp);
+	size_t size = c->hint < c->max ? c->hint : c->max;
+
+	(void)hint;
+	*out = uv_buf_init(NULL, 0);
+	/* One read a turn: what it brought must be able to leave first. */
+	if (size == 0 || c->read_turn == c->w->turn)
+		return;
+	if (c->bulk) {
+		*out = uv_buf_init((char *)c->w->scratch, BUF_MAX);
+		return;
+	}
+	c->rbuf = buf_new(&c->w->pool, size);
+	if (c->rbuf)
+		*out = uv_buf_init((char *)buf_ptr(c->rbuf), (unsigned)size);
+}
+
+/* libuv was given no memory: the user wants nothing, or not in this turn.
+ * Only a pause that outlasts a turn is worth the system calls. */
+static void read_nothing(struct conn *c)
+{
+	if (c->max || c->stop_turn == c->w->turn || !c->reading)
+		return;
+	uv_read_stop(stream_of(c));
+	c->reading = false;
+}
+
+static void read_data(struct conn *c, size_t n, size_t asked)
+{
+	struct bufq q;
+	struct buf lent, *b = c->rbuf;
+
+	bufq_init(&q);
+	c->read_turn = c->w->turn;
+	if (c->bulk) {
+		b = &lent;
+		buf_lend(b, c->w->scratch, n);
+	} else {
+		c->rbuf = NULL;
+		b->len = (uint32_t)n;
+		if (n == asked && asked == c->hint && c->hint < BUF_MAX)
+			c->hint *= READ_STEP;
+		else if (n < c->hint / READ_STEP && c->hint > READ_FIRST)
+			c->hint /= READ_STEP;
+		if (c->hint > BUF_MAX)
+			c->hint = BUF_MAX;
+	}
+	bufq_put(&q, b);
+	c->end.events->data(&c->end, &q);
+}
+
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
+{
+	struct conn *c = container_of(s, struct conn, tcp);
+
+	if (c->state == CLOSING)
+		return;
+	if (n > 0) {
+		read_data(c, (size_t)n, buf->len);
+		return;
+	}
+	buf_free(c->rbuf);
+	c->rbuf = NULL;
+	if (n == UV_ENOBUFS) {
+		read_nothing(c);
+	} else if (n == UV_EOF) {
+		uv_read_stop(s);
+		c->reading = false;
+		c->eof = true;
+		c->end.events->eof(&c->end);
+	} else if (n < 0) {
+		conn_fail(c, (int)n);
+	}
+}
+
+static void start_reading(struct conn *c)
+{
+	if (c->reading || c->eof || c->state != OPEN || !c->max)
+		return;
+	uv_read_start(stream_of(c), on_alloc, on_read);
+	c->reading = true;
+}
+
+static void conn_read(struct end *e, size_t max)
+{
+	struct conn *c = conn_of(e);
+
+	if (c->max && !max)
+		c->stop_turn = c->w->turn;
+	c->max = max;
+	start_reading(c);
+}
+
+static void conn_left(struct end *e, size_t n)
+{
+	(void)e; /* the socket's own window is the brake */
+	(void)n;
+}
+
+/* Writing. */
+
+static unsigned int gather(const struct bufq *q, uv_buf_t *v, unsigned int max)
+{
+	unsigned int n = 0;
+
+	for (const struct buf *b = q->head; b && n < max; b = b->next)
+		v[n++] = uv_buf_init((char *)buf_ptr(b), b->len);
+	return n;
+}
+
+/* Write from the front of q what the socket takes now. */
+static void write_now(struct conn *c, struct bufq *q)
+{
+	uv_buf_t v[GATHER];
+	int n;
+
+	while (q->head) {
+		size_t offered = 0;
+		unsigned int count = gather(q, v, GATHER);
+
+		for (unsigned int i = 0; i < count; i++)
+			offered += v[i].len;
+		n = uv_try_write(stream_of(c), v, count);
+		if (n < 0) {
+			if (n != UV_EAGAIN)
+				c->failed = n;
+			return;
+		}
+		c->gone += (size_t)n;
+		bufq_pull(q, (size_t)n);
+		if ((size_t)n < offered)
+			return;
+	}
+}
+
+static void on_shutdown(uv_shutdown_t *req, int err)
+{
+	struct conn *c = container_of(req, struct conn, shutdown);
+
+	if (c->state == CLOSING)
+		return;
+	if (err && err != UV_ENOTCONN)
+		c->failed = err;
+	else
+		c->fin_sent = true;
+	worker_flush(c->w, &c->flusher);
+}
+
+static void on_write(uv_write_t *req, int err);
+
+/* The queue is not empty and the socket is full: let libuv wait for it. */
+static void write_later(struct conn *c)
+{
+	uv_buf_t v[WRITE_BUFS];
+	unsigned int n = gather(&c->queue, v, WRITE_BUFS);
+
+	for (unsigned int i = 0; i < n; i++)
+		bufq_put(&c->sent, bufq_get(&c->queue));
+	c->writing = true;
+	c->failed = uv_write(&c->write, stream_of(c), v, n, on_write);
+}
+
+/* Move everything on that can be moved. */
+static void conn_pump(struct conn *c)
+{
+	if (c->state != OPEN || c->writing || c->failed)
+		return;
+	write_now(c, &c->queue);
+	if (c->failed)
+		return;
+	if (c->queue.head)
+		write_later(c);
+	else if (c->fin && !c->fin_sent && !c->shutdown.handle)
+		c->failed =
+			uv_shutdown(&c->shutdown, stream_of(c), on_shutdown);
+}
+
+static void on_write(uv_write_t *req, int err)
+{
+	struct conn *c = container_of(req, struct conn, write);
+
+	c->gone += c->sent.bytes;
+	bufq_clear(&c->sent);
+	c->writing = false;
+	if (c->state == CLOSING)
+		return;
+	c->failed = err;
+	conn_pump(c);
+	worker_flush(c->w, &c->flusher);
+}
+
+static size_t room(const struct conn *c)
+{
+	size_t queued = c->queue.bytes + c->sent.bytes;
+
+	return queued < QUEUE_HIGH ? QUEUE_HIGH - queued : 0;
+}
+
+static size_t conn_send(struct end *e, struct bufq *q)
+{
+	struct conn *c = conn_of(e);
+	struct buf *b;
+
+	assert(!c->fin);
+	if (c->state == OPEN && !c->writing && !c->queue.head && !c->failed)
+		write_now(c, q);
+	while ((b = bufq_get(q))) {
+		b = buf_own(b, &c->w->pool);
+		if (b)
+			bufq_put(&c->queue, b);
+		else
+			c->failed = UV_ENOMEM;
+	}
+	if (c->queue.head)
+		conn_pump(c);
+	worker_flush(c->w, &c->flusher);
+	c->full = room(c) == 0;
+	return room(c);
+}
+
+static void conn_fin(struct end *e)
+{
+	struct conn *c = conn_of(e);
+
+	assert(!c->fin);
+	c->fin = true;
+	conn_pump(c);
+	if (c->failed)
+		worker_flush(c->w, &c->flusher);
+}
+
+/* At the end of the turn, tell what has happened: one call up at a time, as
+ * each may be the end of c. */
+static void on_flush(struct flusher *f)
+{
+	struct conn *c = container_of(f, struct conn, flusher);
+	const struct end_events *up = c->end.events;
+	size_t gone = c->gone;
+
+	if (c->state == CLOSING || !up)
+		return;
+	c->gone = 0;
+	if (gone || c->full || c->failed || c->fin_sent)
+		worker_flush(c->w, f);
+	if (gone) {
+		up->sent(&c->end, gone);
+	} else if (c->failed) {
+		flusher_clear(f);
+		conn_fail(c, c->failed);
+	} else if (c->full && room(c) >= QUEUE_HIGH / 2) {
+		c->full = false;
+		up->ready(&c->end, room(c));
+	} else {
+		flusher_clear(f);
+		if (c->fin_sent && !c->fin_told) {
+			c->fin_told = true;
+			up->flushed(&c->end);
+		}
+	}
+}
+
+static const struct end_ops conn_ops = {
+	.send = conn_send,
+	.fin = conn_fin,
+	.read = conn_read,
+	.left = conn_left,
+	.drop = conn_drop,
+};
+
+/* Making one. */
+
+static struct conn *conn_new(struct worker *w, unsigned int family)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	if (uv_tcp_init_ex(&w->loop, &c->tcp, family)) {
+		free(c);
+		return NULL;
+	}
+	c->w = w;
+	c->end.ops = &conn_ops;
+	c->hint = READ_FIRST;
+	c->read_turn = w->turn - 1;
+	c->flusher.flush = on_flush;
+	bufq_init(&c->queue);
+	bufq_init(&c->sent);
+	w->conns++;
+	return c;
+}
+
+int conn_set_linger(const uv_tcp_t *h, bool on)
+{
+	struct linger l = {.l_onoff = on, .l_linger = 0};
+	uv_os_fd_t fd;
+
+	if (uv_fileno((const uv_handle_t *)h, &fd) ||
+	    setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)))
+		return UV_EINVAL;
+	return 0;
+}
+
+static void name_of(const struct sockaddr_storage *sa, char *out)
+{
+	struct addr a = {.host = ""};
+
+	uv_ip_name((const struct sockaddr *)sa, a.host, sizeof(a.host));
+	if (strncmp(a.host, "::ffff:", 7) == 0 && strchr(a.host, '.'))
+		memmove(a.host, a.host + 7, strlen(a.host + 7) + 1);
+	/* sin_port and sin6_port lie at the same place */
+	a.port = ntohs(((const struct sockaddr_in *)sa)->sin_port);
+	addr_format(&a, out);
+}
+
+static void learn_names(struct conn *c)
+{
+	struct sockaddr_storage sa;
+	char text[ADDR_TEXT_MAX];
+	int len = sizeof(sa);
+
+	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&sa, &len) == 0) {
+		name_of(&sa, text);
+		snprintf(c->peer, sizeof(c->peer), "%.*s", NAME_SIZE - 1, text);
+	}
+	len = sizeof(sa);
+	if (uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&sa, &len) == 0) {
+		name_of(&sa, text);
+		snprintf(c->bound, sizeof(c->bound), "%.*s", NAME_SIZE - 1,
+			 text);
+	}
+}
+
+static void conn_opened(struct conn *c)
+{
+	c->state = OPEN;
+	uv_tcp_nodelay(&c->tcp, 1);
+	learn_names(c);
+}
+
+static void on_connect(uv_connect_t *req, int err)
+{
+	struct conn *c = container_of(req, struct conn, connect);
+
+	if (c->state == CLOSING)
+		return;
+	if (err) {
+		conn_fail(c, err);
+		return;
+	}
+	conn_opened(c);
+	conn_pump(c);
+	start_reading(c);
+	worker_flush(c->w, &c->flusher);
+	c->end.events->opened(&c->end, c->bound);
+}
+
+struct end *conn_dial(struct worker *w, const struct sockaddr *sa,
+		      const struct end_events *events, void *user, int *err)
+{
+	struct conn *c;
+
+	*err = UV_EMFILE;
+	if (w->conns >= w->max_conns)
+		return NULL;
+	*err = UV_ENOMEM;
+	c = conn_new(w, sa->sa_family);
+	if (!c)
+		return NULL;
+	end_use(&c->end, events, user);
+	*err = conn_set_linger(&c->tcp, true);
+	if (!*err)
+		*err = uv_tcp_connect(&c->connect, &c->tcp, sa, on_connect);
+	if (*err) {
+		conn_close(c);
+		return NULL;
+	}
+	return &c->end;
+}
+
+struct end *conn_accept(struct worker *w, uv_stream_t *listener)
+{
+	struct conn *c = conn_new(w, AF_UNSPEC);
+
+	if (!c)
+		return NULL;
+	if (uv_accept(listener, stream_of(c)) || w->conns > w->max_conns) {
+		conn_close(c);
+		return NULL;
+	}
+	conn_opened(c);
+	return &c->end;
+}
+
+const char *conn_peer(struct end *e)
+{
+	return conn_of(e)->peer;
+}
+
+const char *conn_bound(struct end *e)
+{
+	return conn_of(e)->bound;
+}
+
+void conn_keepalive(struct end *e, unsigned int seconds)
+{
+	/* A socket without keepalive works; nothing to do about an error. */
+	uv_tcp_keepalive(&conn_of(e)->tcp, seconds > 0, seconds);
+}
+
+void conn_bulk(struct end *e, unsigned int ms)
+{
+	struct conn *c = conn_of(e);
+	uv_os_fd_t fd;
+
+	c->bulk = true;
+	c->hint = BUF_MAX;
+	if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) == 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+}
+
+size_t conn_queued(const struct end *e)
+{
+	const struct conn *c = conn_of(e);
+
+	return c->queue.bytes + c->sent.bytes;
+}

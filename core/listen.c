@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/listen.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "core/conn.h"
+#include "core/log.h"
+
+#define BACKLOG 1024
+
+struct listener {
+	uv_tcp_t tcp;
+	struct worker *w;
+	listen_fn *on;
+	void *ctx;
+	struct log_limit full;
+	char name[ADDR_TEXT_MAX];
+};
+
+static void on_close(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+void listen_drop(struct listener *l)
+{
+	uv_close((uv_handle_t *)&l->tcp, on_close);
+}
+
+static void on_connection(uv_stream_t *s, int err)
+{
+	struct listener *l = s->data;
+	struct end *e = err < 0 ? NULL : conn_accept(l->w, s);
+	unsigned int skipped;
+
+	if (e) {
+		l->on(l->ctx, e);
+		return;
+	}
+	if (log_limit(&l->full, worker_now(l->w), &skipped))
+		log_warn(l->name,
+			 "connection refused: %u open, limit %u "
+			 "(%u more like this)",
+			 l->w->conns, l->w->max_conns, skipped);
+}
+
+/* All addresses: of both families where the kernel has IPv6. */
+static int bind_any(struct listener *l, uint16_t port)
+{
+	struct sockaddr_storage sa;
+	int err;
+
+	uv_ip6_addr("::", port, (struct sockaddr_in6 *)&sa);
+	err = uv_tcp_bind(&l->tcp, (struct sockaddr *)&sa, 0);
+	if (err != UV_EAFNOSUPPORT)
+		return err;
+	uv_ip4_addr("0.0.0.0", port, (struct sockaddr_in *)&sa);
+	return uv_tcp_bind(&l->tcp, (struct sockaddr *)&sa, 0);
+}
+
+static int bind_to(struct listener *l, const struct addr *at)
+{
+	struct sockaddr_storage sa;
+	const char *host = at->host;
+
+	if (!*host || strcmp(host, "*") == 0)
+		return bind_any(l, at->port);
+	if (strcmp(host, "localhost") == 0)
+		host = "127.0.0.1";
+	if (uv_ip4_addr(host, at->port, (struct sockaddr_in *)&sa) &&
+	    uv_ip6_addr(host, at->port, (struct sockaddr_in6 *)&sa))
+		return UV_EINVAL;
+	return uv_tcp_bind(&l->tcp, (struct sockaddr *)&sa, 0);
+}
+
+/* The name carries the port that the kernel gave. */
+static void learn_name(struct listener *l, const struct addr *at)
+{
+	struct addr a = *at;
+	struct sockaddr_storage sa;
+	int len = sizeof(sa);
+
+	if (uv_tcp_getsockname(&l->tcp, (struct sockaddr *)&sa, &len) == 0)
+		a.port = ntohs(((struct sockaddr_in *)&sa)->sin_port);
+	addr_format(&a, l->name);
+}
+
+struct listener *listen_open(struct worker *w, const struct addr *at,
+			     listen_fn *on, void *ctx, const char **error)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+	int err;
+
+	*error = "out of memory";
+	if (!l)
+		return NULL;
+	l->w = w;
+	l->on = on;
+	l->ctx = ctx;
+	err = uv_tcp_init(&w->loop, &l->tcp);
+	if (err) {
+		free(l);
+		return NULL;
+	}
+	l->tcp.data = l;
+	err = bind_to(l, at);
+	/* Accepted sockets inherit it: P2 holds from their first moment. */
+	if (!err)
+		err = conn_set_linger(&l->tcp, true);
+	if (!err)
+		err = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
+	if (err) {
+		*error = uv_strerror(err);
+		listen_drop(l);
+		return NULL;
+	}
+	learn_name(l, at);
+	return l;
+}
+
+const char *listen_name(const struct listener *l)
+{
+	return l->name;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/resolve.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ares.h>
+#include <uv.h>
+
+#include "proto/container.h"
+
+#define TRY_MS 2000 /* one question to one server */
+#define TRIES  3
+
+/* A socket of c-ares that the loop watches. */
+struct watch {
+	struct watch *next;
+	uv_poll_t poll;
+	struct resolver *owner;
+	ares_socket_t fd;
+};
+
+struct resolver {
+	struct worker *w;
+	ares_channel channel;
+	uv_timer_t timer;
+	struct watch *watches;
+};
+
+/*
+ *	ASKED	 c-ares will call back
+ *	ANSWERED done() is due at the end of this turn
+ */
+struct resolve {
+	struct worker *w;
+	resolve_fn *done; /* NULL: dropped while ASKED */
+	void *ctx;
+	struct flusher flusher;
+	bool asked;
+	uint16_t port;
+	enum reason why;
+	int n;
+	struct sockaddr_storage addrs[RESOLVE_MAX];
+};
+
+/* The loop and c-ares. */
+
+static void on_timer(uv_timer_t *t);
+
+/* c-ares knows when it has to look at its clock next. */
+static void set_timer(struct resolver *r)
+{
+	struct timeval tv;
+
+	if (!ares_timeout(r->channel, NULL, &tv)) {
+		uv_timer_stop(&r->timer);
+		return;
+	}
+	uv_timer_start(&r->timer, on_timer,
+		       (uint64_t)tv.tv_sec * 1000 +
+			       (uint64_t)tv.tv_usec / 1000 + 1,
+		       0);
+}
+
+static void on_timer(uv_timer_t *t)
+{
+	struct resolver *r = t->data;
+
+	ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	set_timer(r);
+}
+
+static void on_poll(uv_poll_t *p, int err, int events)
+{
+	struct watch *watch = p->data;
+	struct resolver *r = watch->owner;
+	ares_socket_t rd = ARES_SOCKET_BAD, wr = ARES_SOCKET_BAD;
+
+	if (err || events & UV_READABLE)
+		rd = watch->fd;
+	if (err || events & UV_WRITABLE)
+		wr = watch->fd;
+	ares_process_fd(r->channel, rd, wr);
+	set_timer(r);
+}
+
+static void on_watch_closed(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+static void unwatch(struct resolver *r, ares_socket_t fd)
+{
+	struct watch **p = &r->watches, *watch;
+
+	while ((watch = *p) && watch->fd != fd)
+		p = &watch->next;
+	if (!watch)
+		return;
+	*p = watch->next;
+	uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
+}
+
+static struct watch *watch_of(struct resolver *r, ares_socket_t fd)
+{
+	struct watch *watch = r->watches;
+
+	while (watch && watch->fd != fd)
+		watch = watch->next;
+	if (watch)
+		return watch;
+	watch = calloc(1, sizeof(*watch));
+	if (!watch || uv_poll_init(&r->w->loop, &watch->poll, fd)) {
+		free(watch);
+		return NULL; /* the question will time out */
+	}
+	watch->poll.data = watch;
+	watch->owner = r;
+	watch->fd = fd;
+	watch->next = r->watches;
+	r->watches = watch;
+	return watch;
+}
+
+static void on_socket(void *ctx, ares_socket_t fd, int readable, int writable)
+{
+	struct resolver *r = ctx;
+	struct watch *watch;
+
+	if (!readable && !writable) {
+		unwatch(r, fd);
+		return;
+	}
+	watch = watch_of(r, fd);
+	if (watch)
+		uv_poll_start(&watch->poll,
+			      (readable ? UV_READABLE : 0) |
+				      (writable ? UV_WRITABLE : 0),
+			      on_poll);
+}
+
+static bool open_channel(struct resolver *r)
+{
+	struct ares_options options = {
+		.timeout = TRY_MS,
+		.tries = TRIES,
+		.sock_state_cb = on_socket,
+		.sock_state_cb_data = r,
+	};
+	const char *servers = getenv("WSP_TEST_DNS"); /* for tests */
+
+	if (ares_init_options(&r->channel, &options,
+			      ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+				      ARES_OPT_SOCK_STATE_CB))
+		return false;
+	return !servers || !ares_set_servers_ports_csv(r->channel, servers);
+}
+
+/* The worker's resolver, made at the first use. NULL: no memory. */
+static struct resolver *get_resolver(struct worker *w)
+{
+	struct resolver *r = w->resolver;
+
+	if (r)
+		return r;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return NULL;
+	r->w = w;
+	if (!open_channel(r)) {
+		free(r);
+		return NULL;
+	}
+	uv_timer_init(&w->loop, &r->timer);
+	r->timer.data = r;
+	w->resolver = r;
+	return r;
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+void resolver_free(struct worker *w)
+{
+	struct resolver *r = w->resolver;
+
+	if (!r)
+		return;
+	w->resolver = NULL;
+	ares_destroy(r->channel);
+	while (r->watches)
+		unwatch(r, r->watches->fd);
+	uv_close((uv_handle_t *)&r->timer, on_timer_closed);
+}
+
+/* Questions. */
+
+static enum reason reason_of(int status)
+{
+	switch (status) {
+	case ARES_SUCCESS:
+		return REASON_DONE;
+	case ARES_ETIMEOUT:
+		return REASON_TIMED_OUT;
+	case ARES_ENOMEM:
+		return REASON_NO_MEMORY;
+	case ARES_ECANCELLED:
+	case ARES_EDESTRUCTION:
+		return REASON_STOPPING;
+	default:
+		return REASON_NO_SUCH_NAME;
+	}
+}
+
+/* The next address of this family at or behind node. */
+static struct ares_addrinfo_node *skip_to(struct ares_addrinfo_node *node,
+					  int family)
+{
+	while (node && node->ai_family != family)
+		node = node->ai_next;
+	return node;
+}
+
+/* RFC 8305 section 4: the families take turns, the preferred one first. */
+static void take_addresses(struct resolve *r, struct ares_addrinfo *info)
+{
+	int first = info->nodes ? info->nodes->ai_family : AF_INET;
+	int family[2] = {first, first == AF_INET ? AF_INET6 : AF_INET};
+	struct ares_addrinfo_node *next[2] = {
+		skip_to(info->nodes, family[0]),
+		skip_to(info->nodes, family[1]),
+	};
+
+	for (int turn = 0; (next[0] || next[1]) && r->n < RESOLVE_MAX; turn++) {
+		struct ares_addrinfo_node *node = next[turn % 2];
+
+		if (!node)
+			continue;
+		memcpy(&r->addrs[r->n++], node->ai_addr, node->ai_addrlen);
+		next[turn % 2] = skip_to(node->ai_next, family[turn % 2]);
+	}
+}
+
+static void on_answer(void *ctx, int status, int timeouts,
+		      struct ares_addrinfo *info)
+{
+	struct resolve *r = ctx;
+
+	(void)timeouts;
+	r->asked = false;
+	if (info && r->done)
+		take_addresses(r, info);
+	if (info)
+		ares_freeaddrinfo(info);
+	if (!r->done) {
+		free(r);
+		return;
+	}
+	r->why = reason_of(status);
+	if (r->why == REASON_DONE && r->n == 0)
+		r->why = REASON_NO_SUCH_NAME;
+	worker_flush(r->w, &r->flusher);
+}
+
+static void on_flush(struct flusher *f)
+{
+	struct resolve *r = container_of(f, struct resolve, flusher);
+
+	r->done(r->ctx, r->why, r->addrs, r->why == REASON_DONE ? r->n : 0);
+	free(r);
+}
+
+static bool is_literal(struct resolve *r, const char *host)
+{
+	struct sockaddr_storage *sa = &r->addrs[0];
+
+	if (uv_ip4_addr(host, r->port, (struct sockaddr_in *)sa) &&
+	    uv_ip6_addr(host, r->port, (struct sockaddr_in6 *)sa))
+		return false;
+	r->n = 1;
+	r->why = REASON_DONE;
+	worker_flush(r->w, &r->flusher);
+	return true;
+}
+
+static bool ask(struct resolve *r, const char *host)
+{
+	struct ares_addrinfo_hints hints = {
+		.ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = ARES_AI_NUMERICSERV,
+	};
+	struct resolver *all = get_resolver(r->w);
+	char service[8];
+
+	if (!all)
+		return false;
+	snprintf(service, sizeof(service), "%u", (unsigned)r->port);
+	r->asked = true;
+	ares_getaddrinfo(all->channel, host, service, &hints, on_answer, r);
+	set_timer(all);
+	return true;
+}
+
+struct resolve *resolve_start(struct worker *w, const char *host, uint16_t port,
+			      resolve_fn *done, void *ctx)
+{
+	struct resolve *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->w = w;
+	r->port = port;
+	r->done = done;
+	r->ctx = ctx;
+	r->flusher.flush = on_flush;
+	if (is_literal(r, host) || ask(r, host))
+		return r;
+	free(r);
+	return NULL;
+}
+
+void resolve_drop(struct resolve *r)
+{
+	if (r->asked) { /* c-ares cannot forget a single question */
+		r->done = NULL;
+		return;
+	}
+	flusher_clear(&r->flusher);
+	free(r);
+}
+
+const char *resolve_version(void)
+{
+	return ares_version(NULL);
+}

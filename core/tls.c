@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/tls.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <mbedtls/error.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/version.h>
+
+#include "core/tlsctx.h"
+#include "proto/buf.h"
+#include "proto/container.h"
+
+#define HANDSHAKE_MS 10000
+#define RECORD       (16 * 1024)  /* plaintext in one record */
+#define OUT_SIZE     (256 * 1024) /* ciphertext in one buf, for bulk */
+#define OUT_SMALL    4096
+#define OVERHEAD     64 /* of a record, at most */
+#define DETAIL_MAX   128
+
+enum state { HANDSHAKE, OPEN };
+
+struct tls {
+	struct end end;
+	struct worker *w;
+	struct tls_context *ctx;
+	struct end *lower;
+	mbedtls_ssl_context ssl;
+	enum state state;
+	struct flusher flusher;
+	struct deadline deadline; /* of the handshake */
+	struct bufq in;           /* ciphertext that has come */
+	struct bufq out;          /* ciphertext of this call */
+	struct buf *last;         /* the last of out */
+	size_t expect;            /* bytes that out will take, about */
+	struct bufq early;        /* HANDSHAKE: plaintext to be sent */
+	size_t max;               /* what the user wants of one read */
+	size_t room;              /* what lower takes */
+	size_t owed;              /* plaintext taken, not yet told by sent() */
+	bool fin;
+	bool closed; /* close_notify has come */
+	bool lower_eof;
+	bool eof;   /* eof() was called */
+	int failed; /* an error of mbedTLS */
+	char detail[DETAIL_MAX];
+	char *host; /* of a client */
+};
+
+static struct tls *tls_of(const struct end *e)
+{
+	return container_of(e, struct tls, end);
+}
+
+static void tls_free(struct tls *t)
+{
+	flusher_clear(&t->flusher);
+	deadline_clear(&t->deadline);
+	mbedtls_ssl_free(&t->ssl);
+	bufq_clear(&t->in);
+	bufq_clear(&t->out);
+	bufq_clear(&t->early);
+	free(t->host);
+	free(t);
+}
+
+/* The one way to fail: lower is dropped, t is freed. Calls up. */
+static void tls_fail(struct tls *t, enum reason why, const char *detail)
+{
+	const struct end_events *up = t->end.events;
+	struct end *me = &t->end;
+	char text[DETAIL_MAX];
+
+	snprintf(text, sizeof(text), "%s", detail);
+	end_drop(t->lower, why);
+	t->lower = NULL;
+	/* the user knows us by our address, which must stay until it returns */
+	flusher_clear(&t->flusher);
+	deadline_clear(&t->deadline);
+	up->dead(me, why, text);
+	tls_free(t);
+}
+
+/* What mbedTLS reads and writes. */
+
+static int on_recv(void *ctx, unsigned char *p, size_t n)
+{
+	struct tls *t = ctx;
+	struct buf *b = t->in.head;
+
+	if (!b)
+		return MBEDTLS_ERR_SSL_WANT_READ;
+	if (n > b->len)
+		n = b->len;
+	memcpy(p, buf_ptr(b), n);
+	bufq_pull(&t->in, n);
+	return (int)n;
+}
+
+/* A buf of out with room. NULL: no memory. */
+static struct buf *out_space(struct tls *t)
+{
+	size_t size = t->expect > OUT_SIZE ? OUT_SIZE : t->expect;
+
+	if (t->last && buf_tailroom(t->last))
+		return t->last;
+	t->last = buf_new(&t->w->pool, size > OUT_SMALL ? size : OUT_SMALL);
+	if (t->last)
+		bufq_put(&t->out, t->last);
+	return t->last;
+}
+
+static int on_send(void *ctx, const unsigned char *p, size_t n)
+{
+	struct tls *t = ctx;
+	struct buf *b = out_space(t);
+
+	if (!b)
+		return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+	if (n > buf_tailroom(b))
+		n = buf_tailroom(b);
+	buf_append(b, p, (uint32_t)n);
+	t->out.bytes += n;
+	t->expect -= n < t->expect ? n : t->expect;
+	return (int)n;
+}
+
+/* Hand the ciphertext of this call to lower. */
+static void flush_out(struct tls *t)
+{
+	t->last = NULL;
+	t->expect = 0;
+	if (t->out.head)
+		t->room = end_send(t->lower, &t->out);
+}
+
+/* Out. */
+
+static void write_plain(struct tls *t, const uint8_t *p, size_t n)
+{
+	int k;
+
+	while (n && !t->failed) {
+		k = mbedtls_ssl_write(&t->ssl, p, n < RECORD ? n : RECORD);
+		if (k < 0) {
+			t->failed = k;
+			return;
+		}
+		p += k;
+		n -= (size_t)k;
+	}
+}
+
+static void write_all(struct tls *t, struct bufq *q)
+{
+	struct buf *b;
+
+	t->owed += q->bytes;
+	t->expect = q->bytes + (q->bytes / RECORD + 1) * OVERHEAD;
+	while ((b = bufq_get(q))) {
+		write_plain(t, buf_ptr(b), b->len);
+		buf_free(b);
+	}
+	flush_out(t);
+	if (t->failed)
+		worker_flush(t->w, &t->flusher);
+}
+
+static size_t tls_send(struct end *e, struct bufq *q)
+{
+	struct tls *t = tls_of(e);
+	struct buf *b;
+
+	assert(!t->fin);
+	if (t->state == OPEN && !t->failed) {
+		write_all(t, q);
+		return t->room;
+	}
+	while ((b = bufq_get(q))) {
+		b = buf_own(b, &t->w->pool);
+		if (b)
+			bufq_put(&t->early, b);
+		else
+			t->failed = MBEDTLS_ERR_SSL_ALLOC_FAILED;
+	}
+	return 0;
+}
+
+static void say_goodbye(struct tls *t)
+{
+	int err = mbedtls_ssl_close_notify(&t->ssl);
+
+	if (err && !t->failed)
+		t->failed = err;
+	flush_out(t);
+	end_fin(t->lower);
+}
+
+static void tls_fin(struct end *e)
+{
+	struct tls *t = tls_of(e);
+
+	assert(!t->fin);
+	t->fin = true;
+	if (t->state == OPEN)
+		say_goodbye(t);
+}
+
+/* In. */
+
+static void tls_read(struct end *e, size_t max)
+{
+	struct tls *t = tls_of(e);
+
+	t->max = max < BUF_MAX ? max : BUF_MAX;
+	if (t->state == OPEN)
+		end_read(t->lower, max ? BUF_MAX : 0);
+	if (max)
+		worker_flush(t->w, &t->flusher);
+}
+
+static void tls_left(struct end *e, size_t n)
+{
+	end_left(tls_of(e)->lower, n);
+}
+
+static void tls_drop(struct end *e, enum reason why)
+{
+	struct tls *t = tls_of(e);
+
+	if (t->lower)
+		end_drop(t->lower, why);
+	tls_free(t);
+}
+
+static const struct end_ops tls_ops = {
+	.send = tls_send,
+	.fin = tls_fin,
+	.read = tls_read,
+	.left = tls_left,
+	.drop = tls_drop,
+};
+
+/* Keep what was only lent to us. */
+static void own_input(struct tls *t)
+{
+	struct bufq kept;
+	struct buf *b;
+
+	bufq_init(&kept);
+	while ((b = bufq_get(&t->in))) {
+		b = buf_own(b, &t->w->pool);
+		if (b)
+			bufq_put(&kept, b);
+		else
+			t->failed = MBEDTLS_ERR_SSL_ALLOC_FAILED;
+	}
+	bufq_move(&t->in, &kept);
+}
+
+/* One result of mbedtls_ssl_read() that is no data. False: nothing more can be
+ * read now. */
+static bool read_event(struct tls *t, int k)
+{
+	switch (k) {
+#if MBEDTLS_VERSION_MAJOR >= 3
+	case MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET:
+		tlsctx_remember(t->ctx, &t->ssl);
+		return true;
+#endif
+	case MBEDTLS_ERR_SSL_WANT_READ:
+	case MBEDTLS_ERR_SSL_WANT_WRITE:
+		return false;
+	case 0:
+	case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
+		t->closed = true;
+		return false;
+	default:
+		t->failed = k;
+		return false;
+	}
+}
+
+/* Decrypt as much as the user wants. Returns the bytes in w->plain. */
+static size_t decrypt(struct tls *t)
+{
+	size_t n = 0;
+	int k;
+
+	while (n < t->max && !t->closed && !t->failed) {
+		k = mbedtls_ssl_read(&t->ssl, t->w->plain + n, t->max - n);
+		if (k > 0)
+			n += (size_t)k;
+		else if (!read_event(t, k))
+			break;
+	}
+	flush_out(t); /* alerts */
+	return n;
+}
+
+static const char *failure_text(struct tls *t)
+{
+	char text[DETAIL_MAX - 8];
+	const char *why = tlsctx_verify_text(&t->ssl);
+
+	if (!why) {
+		mbedtls_strerror(t->failed, text, sizeof(text));
+		why = text;
+	}
+	snprintf(t->detail, sizeof(t->detail), "%s", why);
+	return t->detail;
+}
+
+/* Tell what has become of the input: one event, then again at the end of the
+ * turn if there may be more. Calls up. */
+static void advance(struct tls *t)
+{
+	size_t n = t->max ? decrypt(t) : 0;
+	struct bufq q;
+	struct buf view;
+
+	own_input(t);
+	if (n) {
+		worker_flush(t->w, &t->flusher);
+		bufq_init(&q);
+		buf_lend(&view, t->w->plain, n);
+		bufq_put(&q, &view);
+		t->end.events->data(&t->end, &q);
+	} else if (t->failed) {
+		tls_fail(t,
+			 t->failed == MBEDTLS_ERR_SSL_ALLOC_FAILED
+				 ? REASON_NO_MEMORY
+				 : REASON_TLS,
+			 failure_text(t));
+	} else if (t->lower_eof && !t->closed && t->max) {
+		tls_fail(t, REASON_RESET, "the TLS connection was cut");
+	} else if (t->lower_eof && t->closed && t->max && !t->eof) {
+		t->eof = true;
+		t->end.events->eof(&t->end);
+	}
+}
+
+/* The handshake. */
+
+static void on_handshake_over(struct deadline *d)
+{
+	tls_fail(container_of(d, struct tls, deadline), REASON_TIMED_OUT,
+		 "no TLS handshake in time");
+}
+
+static void handshake_done(struct tls *t)
+{
+	t->state = OPEN;
+	deadline_clear(&t->deadline);
+	if (!t->ctx->server)
+		tlsctx_remember(t->ctx, &t->ssl);
+	write_all(t, &t->early);
+	if (t->fin)
+		say_goodbye(t);
+	end_read(t->lower, t->max ? BUF_MAX : 0);
+	own_input(t);
+	worker_flush(t->w, &t->flusher);
+	t->end.events->opened(&t->end, NULL);
+}
+
+static void handshake(struct tls *t)
+{
+	int err;
+
+#if MBEDTLS_VERSION_MAJOR >= 3
+	do
+		err = mbedtls_ssl_handshake(&t->ssl);
+	while (err == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET);
+#else
+	err = mbedtls_ssl_handshake(&t->ssl);
+#endif
+	flush_out(t);
+	if (err == 0) {
+		handshake_done(t);
+		return;
+	}
+	if (err != MBEDTLS_ERR_SSL_WANT_READ) {
+		t->failed = err;
+		tls_fail(t,
+			 err == MBEDTLS_ERR_SSL_ALLOC_FAILED ? REASON_NO_MEMORY
+							     : REASON_TLS,
+			 failure_text(t));
+		return;
+	}
+	own_input(t);
+	if (t->lower_eof)
+		tls_fail(t, REASON_RESET, "the connection ended");
+}
+
+static void on_flush(struct flusher *f)
+{
+	struct tls *t = container_of(f, struct tls, flusher);
+
+	if (t->state == HANDSHAKE)
+		handshake(t);
+	else
+		advance(t);
+}
+
+/* From below. */
+
+static void on_data(struct end *e, struct bufq *q)
+{
+	struct tls *t = e->user;
+
+	bufq_move(&t->in, q);
+	if (t->state == HANDSHAKE)
+		handshake(t);
+	else
+		advance(t);
+}
+
+static void on_sent(struct end *e, size_t n)
+{
+	struct tls *t = e->user;
+
+	/* ciphertext counts as its plaintext, which is a little less */
+	if (n > t->owed)
+		n = t->owed;
+	t->owed -= n;
+	if (n)
+		t->end.events->sent(&t->end, n);
+}
+
+static void on_ready(struct end *e, size_t n)
+{
+	struct tls *t = e->user;
+
+	t->room = n;
+	if (t->state == OPEN && !t->fin)
+		t->end.events->ready(&t->end, n);
+}
+
+static void on_eof(struct end *e)
+{
+	struct tls *t = e->user;
+
+	t->lower_eof = true;
+	if (t->state == HANDSHAKE)
+		handshake(t);
+	else
+		advance(t);
+}
+
+static void on_flushed(struct end *e)
+{
+	struct tls *t = e->user;
+
+	t->end.events->flushed(&t->end);
+}
+
+static void on_dead(struct end *e, enum reason why, const char *detail)
+{
+	struct tls *t = e->user;
+	const struct end_events *up = t->end.events;
+
+	t->lower = NULL;
+	flusher_clear(&t->flusher);
+	deadline_clear(&t->deadline);
+	up->dead(&t->end, why, detail);
+	tls_free(t);
+}
+
+static void on_opened(struct end *e, const char *bound)
+{
+	(void)e;
+	(void)bound;
+}
+
+static const struct end_events lower_events = {
+	.opened = on_opened,
+	.data = on_data,
+	.sent = on_sent,
+	.ready = on_ready,
+	.eof = on_eof,
+	.flushed = on_flushed,
+	.dead = on_dead,
+};
+
+/* Making one. */
+
+static bool setup(struct tls *t, const char *host)
+{
+	if (mbedtls_ssl_setup(&t->ssl, &t->ctx->conf))
+		return false;
+	mbedtls_ssl_set_bio(&t->ssl, t, on_send, on_recv, NULL);
+	if (!host)
+		return true;
+	t->host = strdup(host);
+	if (!t->host || tlsctx_set_host(&t->ssl, t->host))
+		return false;
+	tlsctx_resume(t->ctx, &t->ssl);
+	return true;
+}
+
+struct end *tls_open(struct worker *w, struct tls_context *ctx,
+		     struct end *lower, const char *host,
+		     const struct end_events *events, void *user)
+{
+	struct tls *t = calloc(1, sizeof(*t));
+
+	if (!t) {
+		end_drop(lower, REASON_NO_MEMORY);
+		return NULL;
+	}
+	t->w = w;
+	t->ctx = ctx;
+	t->lower = lower;
+	t->end.ops = &tls_ops;
+	t->flusher.flush = on_flush;
+	bufq_init(&t->in);
+	bufq_init(&t->out);
+	bufq_init(&t->early);
+	mbedtls_ssl_init(&t->ssl);
+	end_use(&t->end, events, user);
+	end_use(lower, &lower_events, t);
+	if (!setup(t, host)) {
+		tls_drop(&t->end, REASON_NO_MEMORY);
+		return NULL;
+	}
+	deadline_set(w, &t->deadline, HANDSHAKE_MS, on_handshake_over);
+	end_read(lower, BUF_MAX);
+	worker_flush(w, &t->flusher);
+	return &t->end;
+}
+
+const char *tls_describe(const struct end *e)
+{
+	return mbedtls_ssl_get_ciphersuite(&tls_of(e)->ssl);
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/tunnel.h"
+
+#include <stdlib.h>
+
+#include "core/websocket.h"
+#include "proto/container.h"
+#include "proto/mux.h"
+
+#define BACKLOG_MAX   (256 * 1024) /* control that waits: stop listening */
+#define TICK_MS       1000
+#define FRAGMENTS_MAX 64 /* no peer that we know sends any */
+
+struct tunnel {
+	struct worker *w;
+	struct websocket *ws; /* NULL: gone */
+	struct mux *mux;      /* NULL: OPENING */
+	struct flusher flusher;
+	struct deadline tick;
+	const struct tunnel_events *events;
+	void *ctx;
+	bool initiator;
+	bool native;
+	bool paused;
+	bool closing; /* with why, at the end of the turn */
+	enum reason why;
+	enum reason broken; /* how the peer broke the protocol */
+};
+
+/* What we promise to a peer that is a wsp too: less when there is little. */
+static struct upgrade_wsp our_offer(const struct worker *w)
+{
+	size_t share = w->budget.limit / 4096;
+	struct upgrade_wsp offer = {
+		.window = MUX_GRANT,
+		.message = MUX_MESSAGE_MAX,
+	};
+
+	if (share < MUX_GRANT)
+		offer.window = share < 1024 ? 1024 : (uint32_t)share;
+	return offer;
+}
+
+static void tunnel_free(struct tunnel *t)
+{
+	flusher_clear(&t->flusher);
+	deadline_clear(&t->tick);
+	if (t->mux)
+		mux_free(t->mux);
+	free(t);
+}
+
+/* The websocket is gone or is left to itself: end all streams, then us. */
+static void tunnel_end(struct tunnel *t, enum reason why, const char *detail)
+{
+	bool tell = !t->closing;
+
+	t->closing = true;
+	t->ws = NULL;
+	if (t->mux)
+		mux_fail(t->mux, why == REASON_DONE ? REASON_TUNNEL_DOWN : why);
+	if (tell)
+		t->events->down(t->ctx, why, detail);
+	tunnel_free(t);
+}
+
+/* The mux. */
+
+static void on_wake(void *ctx)
+{
+	struct tunnel *t = ctx;
+
+	if (t->ws)
+		worker_flush(t->w, &t->flusher);
+}
+
+static void on_open(void *ctx, struct end *e, const struct addr *target)
+{
+	struct tunnel *t = ctx;
+
+	if (t->closing)
+		stream_refuse(e, REASON_STOPPING);
+	else
+		t->events->open(t->ctx, e, target);
+}
+
+static const struct mux_ops mux_ops = {.wake = on_wake, .open = on_open};
+
+/* A peer that sends without reading what we answer, or a gowsp stream that
+ * nobody reads: the channel itself has to wait. */
+static void set_pause(struct tunnel *t)
+{
+	bool pause = mux_backlog(t->mux) > BACKLOG_MAX || mux_choked(t->mux);
+
+	if (pause != t->paused)
+		websocket_pause(t->ws, pause);
+	t->paused = pause;
+}
+
+/* Say goodbye and be gone. */
+static void tunnel_finish(struct tunnel *t, enum reason why)
+{
+	websocket_close(t->ws, why);
+	tunnel_end(t, why, NULL);
+}
+
+/* At the end of a turn: users hear what has become possible, then everything
+ * that waits leaves. */
+static void on_flush(struct flusher *f)
+{
+	struct tunnel *t = container_of(f, struct tunnel, flusher);
+
+	if (t->mux && !t->closing) {
+		mux_tick(t->mux, worker_now(t->w));
+		mux_notify(t->mux);
+	}
+	if (!t->ws)
+		return;
+	if (t->closing) {
+		tunnel_finish(t, t->why);
+	} else if (mux_error(t->mux) != REASON_DONE) {
+		tunnel_finish(t, mux_error(t->mux));
+	} else {
+		set_pause(t);
+		websocket_wake(t->ws);
+	}
+}
+
+/* Towards gowsp, silence has a meaning. */
+static void on_tick(struct deadline *d)
+{
+	struct tunnel *t = container_of(d, struct tunnel, tick);
+
+	deadline_set(t->w, d, TICK_MS, on_tick);
+	mux_tick(t->mux, worker_now(t->w));
+}
+
+/* The websocket. */
+
+static enum reason on_check(void *ctx, const struct upgrade_request *req)
+{
+	struct tunnel *t = ctx;
+
+	return t->closing ? REASON_STOPPING : t->events->check(t->ctx, req);
+}
+
+static void on_opened(void *ctx, const struct upgrade_wsp *peer)
+{
+	struct tunnel *t = ctx;
+	struct mux_config config = {
+		.initiator = t->initiator,
+		.native = peer != NULL,
+		.grant = our_offer(t->w).window,
+		.max_data = MUX_DATA_GOWSP,
+		.budget = &t->w->budget,
+		.pace = &t->w->pace,
+		.pool = &t->w->pool,
+	};
+
+	if (t->closing)
+		return;
+	if (peer) {
+		config.credit = peer->window;
+		config.max_data =
+			peer->message >= MUX_MESSAGE_MAX
+				? MUX_DATA_MAX
+				: (uint32_t)peer->message - MUX_ENVELOPE_MAX;
+	}
+	t->native = config.native;
+	t->mux = mux_new(&config, &mux_ops, t);
+	if (!t->mux) {
+		tunnel_finish(t, REASON_NO_MEMORY);
+		return;
+	}
+	if (!t->native)
+		on_tick(&t->tick);
+	t->events->up(t->ctx);
+}
+
+static void on_piece(void *ctx, uint8_t *p, size_t n, bool text, bool last)
+{
+	struct tunnel *t = ctx;
+
+	if (!t->mux || t->broken != REASON_DONE || text)
+		return; /* gowsp ignores text as well */
+	t->broken = mux_input(t->mux, p, n, last);
+}
+
+static void on_turn(void *ctx)
+{
+	struct tunnel *t = ctx;
+
+	if (!t->mux)
+		return;
+	if (t->broken != REASON_DONE) {
+		websocket_close(t->ws, t->broken);
+		tunnel_end(t, t->broken, "the peer broke the protocol");
+		return;
+	}
+	mux_tick(t->mux, worker_now(t->w));
+	mux_notify(t->mux);
+}
+
+static struct buf *on_pull(void *ctx, enum ws_frame *kind)
+{
+	struct tunnel *t = ctx;
+
+	*kind = WS_BINARY;
+	return t->mux ? mux_pull(t->mux) : NULL;
+}
+
+static void on_closed(void *ctx, enum reason why, const char *detail)
+{
+	tunnel_end(ctx, why, detail);
+}
+
+static const struct websocket_ops websocket_ops = {
+	.check = on_check,
+	.opened = on_opened,
+	.piece = on_piece,
+	.turn = on_turn,
+	.pull = on_pull,
+	.closed = on_closed,
+};
+
+struct tunnel *tunnel_start(struct worker *w, struct end *lower,
+			    const struct tunnel_target *target,
+			    const struct tunnel_events *events, void *ctx)
+{
+	struct upgrade_wsp offer = our_offer(w);
+	struct websocket_config config = {
+		.role = target ? WS_CLIENT : WS_SERVER,
+		.max_message = MUX_MESSAGE_MAX,
+		.max_fragments = FRAGMENTS_MAX,
+		.offer = &offer,
+	};
+	struct tunnel *t = calloc(1, sizeof(*t));
+
+	if (!t) {
+		end_drop(lower, REASON_NO_MEMORY);
+		return NULL;
+	}
+	if (target) {
+		config.host = target->host;
+		config.path = target->path;
+		config.token = target->token;
+	}
+	t->w = w;
+	t->events = events;
+	t->ctx = ctx;
+	t->initiator = target != NULL;
+	t->flusher.flush = on_flush;
+	t->ws = websocket_open(w, lower, &config, &websocket_ops, t);
+	if (t->ws)
+		return t;
+	free(t);
+	return NULL;
+}
+
+/* Calls up may be on the stack: the end waits for that of the turn. */
+void tunnel_close(struct tunnel *t, enum reason why)
+{
+	if (t->closing)
+		return;
+	t->closing = true;
+	t->why = why;
+	worker_flush(t->w, &t->flusher);
+}
+
+struct end *tunnel_open(struct tunnel *t, const struct addr *target,
+			const struct end_events *events, void *user,
+			enum reason *why)
+{
+	*why = REASON_TUNNEL_DOWN;
+	if (t->closing || !t->ws || !t->mux)
+		return NULL;
+	return mux_open(t->mux, target, events, user, why);
+}
+
+bool tunnel_native(const struct tunnel *t)
+{
+	return t->native;
+}
+
+unsigned int tunnel_streams(const struct tunnel *t)
+{
+	return t->mux ? mux_streams(t->mux) : 0;
+}

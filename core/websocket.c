@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/websocket.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/container.h"
+
+#define HANDSHAKE_MS   10000
+#define CLOSING_MS     5000 /* without a byte that leaves */
+#define CLOSING_MAX_MS 30000
+#define PING_MS        15000
+#define PING_ALIEN_MS  25000 /* towards gowsp */
+#define DEAD_MS        45000
+#define DETAIL_MAX     128
+#define TURN_MAX       (4 * 1024 * 1024) /* bytes sent in one turn */
+
+enum state { HANDSHAKE, OPEN, CLOSING };
+
+struct websocket {
+	struct worker *w;
+	struct end *lower;
+	const struct websocket_ops *ops;
+	void *ctx;
+	enum state state;
+	struct upgrade *upgrade; /* HANDSHAKE */
+	struct ws *ws;
+	struct upgrade_wsp offer;
+	bool negotiate;
+	bool server;
+	bool paused;
+	bool pinged; /* since last_rx */
+	uint64_t ping_ms;
+	uint64_t last_rx; /* CLOSING: since when */
+	size_t room;      /* what lower takes */
+	struct flusher flusher;
+	struct deadline deadline;
+};
+
+static void websocket_free(struct websocket *s)
+{
+	flusher_clear(&s->flusher);
+	deadline_clear(&s->deadline);
+	upgrade_free(s->upgrade);
+	ws_free(s->ws);
+	free(s);
+}
+
+/* Nothing more to say or to hear: lower goes, and s with it. */
+static void websocket_gone(struct websocket *s, enum reason why)
+{
+	end_drop(s->lower, why);
+	websocket_free(s);
+}
+
+static void on_closing_over(struct deadline *d)
+{
+	websocket_gone(container_of(d, struct websocket, deadline),
+		       REASON_TIMED_OUT);
+}
+
+/* All that will be sent has been: wait, not for long, until the peer has
+ * finished too. */
+static void start_closing(struct websocket *s)
+{
+	s->state = CLOSING;
+	s->last_rx = worker_now(s->w);
+	flusher_clear(&s->flusher);
+	deadline_set(s->w, &s->deadline, CLOSING_MS, on_closing_over);
+	end_fin(s->lower);
+	end_read(s->lower, BUF_MAX);
+}
+
+static void send_control(struct websocket *s)
+{
+	struct bufq out;
+	struct buf *b;
+
+	bufq_init(&out);
+	while ((b = ws_pull(s->ws)))
+		bufq_put(&out, b);
+	if (out.head)
+		s->room = end_send(s->lower, &out);
+}
+
+/* One gathered write of what lower takes now. Returns the bytes. */
+static size_t send_messages(struct websocket *s)
+{
+	struct bufq out;
+	struct buf *b;
+	enum ws_frame kind;
+	size_t n;
+
+	bufq_init(&out);
+	while (out.bytes < s->room && (b = s->ops->pull(s->ctx, &kind))) {
+		ws_seal(s->ws, b, kind);
+		bufq_put(&out, b);
+	}
+	n = out.bytes;
+	if (n)
+		s->room = end_send(s->lower, &out);
+	return n;
+}
+
+static void on_flush(struct flusher *f)
+{
+	struct websocket *s = container_of(f, struct websocket, flusher);
+	size_t n, all = 0;
+
+	send_control(s);
+	while (s->room && all < TURN_MAX && (n = send_messages(s)))
+		all += n;
+	if (all >= TURN_MAX)
+		worker_flush(s->w, f);
+}
+
+void websocket_wake(struct websocket *s)
+{
+	if (s->state == OPEN)
+		worker_flush(s->w, &s->flusher);
+}
+
+void websocket_pause(struct websocket *s, bool on)
+{
+	if (s->state != OPEN || s->paused == on)
+		return;
+	s->paused = on;
+	s->last_rx = worker_now(s->w);
+	end_read(s->lower, on ? 0 : BUF_MAX);
+}
+
+void websocket_close(struct websocket *s, enum reason why)
+{
+	if (s->state == CLOSING)
+		return;
+	if (s->state == HANDSHAKE) {
+		websocket_gone(s, why);
+		return;
+	}
+	send_control(s);
+	while (s->room && send_messages(s))
+		continue;
+	ws_close(s->ws, reason_close(why), reason_text(why));
+	send_control(s);
+	start_closing(s);
+}
+
+/* The end that the peer, or time, has made. Calls up. */
+static void fail(struct websocket *s, enum reason why, const char *detail)
+{
+	const struct websocket_ops *ops = s->ops;
+	void *ctx = s->ctx;
+	char text[DETAIL_MAX];
+
+	if (detail) /* it may be a part of what goes now */
+		snprintf(text, sizeof(text), "%s", detail);
+	if (s->state == OPEN && ws_over(s->ws)) {
+		send_control(s);
+		start_closing(s);
+	} else {
+		websocket_gone(s, why);
+	}
+	ops->closed(ctx, why, detail ? text : NULL);
+}
+
+/* Liveness. */
+
+static void on_alive_check(struct deadline *d)
+{
+	struct websocket *s = container_of(d, struct websocket, deadline);
+	uint64_t silent = worker_since(s->w, s->last_rx);
+
+	if (s->paused)
+		silent = 0; /* it is us who do not listen */
+	if (silent >= DEAD_MS) {
+		fail(s, REASON_DEAD_PEER, NULL);
+		return;
+	}
+	if (silent >= s->ping_ms) {
+		if (!s->pinged)
+			ws_ping(s->ws);
+		s->pinged = true;
+		worker_flush(s->w, &s->flusher);
+	}
+	deadline_set(s->w, d, (s->pinged ? DEAD_MS : s->ping_ms) - silent,
+		     on_alive_check);
+}
+
+/* The handshake. */
+
+static void on_handshake_over(struct deadline *d)
+{
+	fail(container_of(d, struct websocket, deadline), REASON_TIMED_OUT,
+	     "no WebSocket handshake in time");
+}
+
+static void send_head(struct websocket *s, const char *head, size_t n)
+{
+	struct bufq q;
+	struct buf b;
+
+	bufq_init(&q);
+	buf_lend(&b, (uint8_t *)head, n);
+	bufq_put(&q, &b);
+	s->room = end_send(s->lower, &q);
+}
+
+/* Server: the request will not be served; say so. Calls up. */
+static void refuse(struct websocket *s, enum reason why, const char *detail)
+{
+	const struct websocket_ops *ops = s->ops;
+	void *ctx = s->ctx;
+	char head[UPGRADE_OUT_MAX];
+
+	send_head(s, head, upgrade_write_refusal(head, why));
+	start_closing(s);
+	ops->closed(ctx, why, detail);
+}
+
+static void accept_request(struct websocket *s)
+{
+	char head[UPGRADE_OUT_MAX];
+
+	send_head(s, head,
+		  upgrade_write_response(head, s->upgrade,
+					 s->negotiate ? &s->offer : NULL));
+}
+
+static const struct upgrade_wsp *peer_offer(const struct websocket *s)
+{
+	const struct upgrade_request *req;
+
+	if (!s->negotiate)
+		return NULL;
+	if (!s->server)
+		return upgrade_peer(s->upgrade);
+	req = upgrade_request(s->upgrade);
+	return req->negotiated ? &req->wsp : NULL;
+}
+
+/* The peer's head is complete and good. False: s is CLOSING or gone. */
+static bool open_up(struct websocket *s)
+{
+	const struct upgrade_wsp *peer = peer_offer(s);
+	struct upgrade_wsp copy;
+
+	if (s->server)
+		accept_request(s);
+	if (peer)
+		copy = *peer;
+	upgrade_free(s->upgrade);
+	s->upgrade = NULL;
+	s->state = OPEN;
+	s->ping_ms = peer ? PING_MS : PING_ALIEN_MS;
+	deadline_set(s->w, &s->deadline, s->ping_ms, on_alive_check);
+	worker_flush(s->w, &s->flusher);
+	s->ops->opened(s->ctx, peer ? &copy : NULL);
+	return s->state == OPEN;
+}
+
+/* Bytes of the handshake; p is advanced. False: s is CLOSING or gone. */
+static bool take_handshake(struct websocket *s, const uint8_t **p, size_t *n)
+{
+	enum reason why = REASON_DONE;
+	const char *detail = NULL;
+	size_t used;
+
+	switch (upgrade_feed(s->upgrade, *p, *n, &used)) {
+	case UPGRADE_MORE:
+		*p += *n;
+		*n = 0;
+		return true;
+	case UPGRADE_DONE:
+		*p += used;
+		*n -= used;
+		if (s->server)
+			why = s->ops->check(s->ctx,
+					    upgrade_request(s->upgrade));
+		break;
+	case UPGRADE_FAILED:
+		why = upgrade_why(s->upgrade);
+		detail = upgrade_detail(s->upgrade);
+		break;
+	}
+	if (why == REASON_DONE)
+		return open_up(s);
+	if (s->server)
+		refuse(s, why, detail);
+	else
+		fail(s, why, detail);
+	return false;
+}
+
+/* From the framing. */
+
+static bool on_piece(void *ctx, uint8_t *p, size_t n, bool text, bool last)
+{
+	struct websocket *s = ctx;
+
+	s->ops->piece(s->ctx, p, n, text, last);
+	return s->state == OPEN;
+}
+
+static void on_mask(void *ctx, uint8_t key[4])
+{
+	struct websocket *s = ctx;
+
+	/* without randomness no connection could have been made */
+	if (worker_random(s->w, key, 4))
+		abort();
+}
+
+static const struct ws_ops ws_ops = {.piece = on_piece, .mask = on_mask};
+
+/* From below. */
+
+/* The peer's Close, or its violation of RFC 6455. Calls up. */
+static void peer_ended(struct websocket *s)
+{
+	char detail[DETAIL_MAX];
+	uint16_t code;
+	enum reason why = ws_why(s->ws, &code);
+
+	snprintf(detail, sizeof(detail), "close code %u", (unsigned)code);
+	if (why == REASON_CLOSED) /* RFC 6455 section 5.5.1: it still reads */
+		while (s->room && send_messages(s))
+			continue;
+	fail(s, why, code ? detail : NULL);
+}
+
+/* False: s is CLOSING or gone. */
+static bool take(struct websocket *s, uint8_t *p, size_t n)
+{
+	const uint8_t *at = p;
+
+	if (s->state == HANDSHAKE && !take_handshake(s, &at, &n))
+		return false;
+	if (n)
+		ws_input(s->ws, p + (at - p), n);
+	return s->state == OPEN || s->state == HANDSHAKE;
+}
+
+/* All of a read has been taken. Calls up. */
+static void after_input(struct websocket *s)
+{
+	if (s->state == HANDSHAKE)
+		return;
+	s->ops->turn(s->ctx);
+	if (s->state != OPEN)
+		return;
+	websocket_wake(s);
+	if (ws_over(s->ws))
+		peer_ended(s);
+}
+
+static void on_data(struct end *e, struct bufq *q)
+{
+	struct websocket *s = e->user;
+	size_t n = q->bytes;
+	struct bufq all;
+	struct buf *b;
+	bool on = s->state != CLOSING;
+
+	bufq_init(&all); /* pieces point into it until turn() returns */
+	while ((b = bufq_get(q))) {
+		bufq_put(&all, b);
+		if (on)
+			on = take(s, buf_ptr(b), b->len);
+	}
+	if (!on) { /* s may be gone */
+		bufq_clear(&all);
+		return;
+	}
+	s->last_rx = worker_now(s->w);
+	s->pinged = false;
+	end_left(e, n);
+	after_input(s);
+	bufq_clear(&all);
+}
+
+static void on_ready(struct end *e, size_t n)
+{
+	struct websocket *s = e->user;
+
+	s->room = n;
+	websocket_wake(s);
+}
+
+static void on_eof(struct end *e)
+{
+	struct websocket *s = e->user;
+
+	if (s->state == CLOSING)
+		websocket_gone(s, REASON_DONE);
+	else
+		fail(s, REASON_RESET, "the connection ended");
+}
+
+static void on_dead(struct end *e, enum reason why, const char *detail)
+{
+	struct websocket *s = e->user;
+	const struct websocket_ops *ops = s->ops;
+	void *ctx = s->ctx;
+	bool tell = s->state != CLOSING;
+
+	websocket_free(s);
+	if (tell)
+		ops->closed(ctx, why, detail);
+}
+
+/* A slow way gets the time that it needs, but not for ever. */
+static void on_sent(struct end *e, size_t n)
+{
+	struct websocket *s = e->user;
+
+	(void)n;
+	if (s->state == CLOSING &&
+	    worker_since(s->w, s->last_rx) < CLOSING_MAX_MS)
+		deadline_set(s->w, &s->deadline, CLOSING_MS, on_closing_over);
+}
+
+static void on_flushed(struct end *e)
+{
+	(void)e;
+}
+
+static void on_opened(struct end *e, const char *bound)
+{
+	(void)e;
+	(void)bound;
+}
+
+static const struct end_events lower_events = {
+	.opened = on_opened,
+	.data = on_data,
+	.sent = on_sent,
+	.ready = on_ready,
+	.eof = on_eof,
+	.flushed = on_flushed,
+	.dead = on_dead,
+};
+
+/* Making one. */
+
+static bool send_request(struct websocket *s,
+			 const struct websocket_config *config)
+{
+	struct upgrade_ask ask = {
+		.host = config->host,
+		.path = config->path,
+		.token = config->plain   ? NULL
+			 : config->token ? config->token
+					 : "",
+		.wsp = config->offer,
+	};
+	uint8_t nonce[UPGRADE_NONCE];
+	char head[UPGRADE_OUT_MAX];
+	size_t n;
+
+	if (worker_random(s->w, nonce, sizeof(nonce)))
+		return false;
+	s->upgrade = upgrade_new_client(nonce);
+	n = s->upgrade ? upgrade_write_request(head, &ask, nonce) : 0;
+	if (n)
+		send_head(s, head, n);
+	return n > 0;
+}
+
+static bool start(struct websocket *s, const struct websocket_config *config)
+{
+	struct ws_config ws = {
+		.role = config->role,
+		.max_message = config->max_message,
+		.max_fragments = config->max_fragments,
+		.pool = &s->w->pool,
+	};
+
+	s->ws = ws_new(&ws, &ws_ops, s);
+	if (!s->ws)
+		return false;
+	if (!s->server)
+		return send_request(s, config);
+	s->upgrade = upgrade_new_server();
+	return s->upgrade != NULL;
+}
+
+struct websocket *websocket_open(struct worker *w, struct end *lower,
+				 const struct websocket_config *config,
+				 const struct websocket_ops *ops, void *ctx)
+{
+	struct websocket *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		end_drop(lower, REASON_NO_MEMORY);
+		return NULL;
+	}
+	s->w = w;
+	s->lower = lower;
+	s->ops = ops;
+	s->ctx = ctx;
+	s->server = config->role == WS_SERVER;
+	s->negotiate = config->offer != NULL;
+	if (config->offer)
+		s->offer = *config->offer;
+	s->flusher.flush = on_flush;
+	s->last_rx = worker_now(w);
+	end_use(lower, &lower_events, s);
+	if (!start(s, config)) {
+		websocket_gone(s, REASON_NO_MEMORY);
+		return NULL;
+	}
+	deadline_set(w, &s->deadline, HANDSHAKE_MS, on_handshake_over);
+	end_read(lower, BUF_MAX);
+	return s;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A WebSocket connection on an end: the opening handshake (RFC 6455 section
+ * 4) in either role, frames, pings, the closing handshake. It knows nothing
+ * of the messages.
+ *
+ *	HANDSHAKE  10 seconds; then opened() or closed()
+ *	OPEN	   messages in both directions
+ *	CLOSING	   our Close is out, or the handshake was refused; 5 seconds
+ *		   from the last byte that left, 30 in all
+ *	gone	   after closed(), or some time after websocket_close()
+ *
+ * Liveness: any byte proves life. After 15 seconds of silence a ping goes out
+ * (25 towards gowsp, whose pongs may damage its data), after 45 seconds the
+ * peer is dead.
+ */
+#ifndef CORE_WEBSOCKET_H
+#define CORE_WEBSOCKET_H
+
+#include "core/worker.h"
+#include "proto/end.h"
+#include "proto/upgrade.h"
+#include "proto/ws.h"
+
+struct websocket;
+
+struct websocket_ops {
+	/* Server: may this request be a WebSocket? DONE, or why not. */
+	enum reason (*check)(void *ctx, const struct upgrade_request *req);
+	/* The handshake is done. peer is NULL if the peer is not a wsp. */
+	void (*opened)(void *ctx, const struct upgrade_wsp *peer);
+	/* The next n bytes of a message; last: it is complete. */
+	void (*piece)(void *ctx, uint8_t *p, size_t n, bool text, bool last);
+	/* All pieces of one read have been told; their memory is used again
+	 * when this returns. */
+	void (*turn)(void *ctx);
+	/* The next frame to send, with headroom, or NULL; the callee's buf
+	 * becomes ours. */
+	struct buf *(*pull)(void *ctx, enum ws_frame *kind);
+	/* Gone; w is freed by itself. detail may be NULL. */
+	void (*closed)(void *ctx, enum reason why, const char *detail);
+};
+
+struct websocket_config {
+	enum ws_role role;
+	uint64_t max_message;   /* bytes that we take */
+	uint32_t max_fragments; /* of one message */
+	const char *host;       /* client: as in the URL, with the port */
+	const char *path;       /* client */
+	const char *token;      /* client: sent as gowsp sends it */
+	const struct upgrade_wsp *offer; /* ours; NULL: do not negotiate */
+	bool plain; /* client: no header that RFC 6455 does not know */
+};
+
+/* Over lower, which is OPEN and taken. config is copied, its texts must
+ * outlive the handshake. NULL: no memory, lower is gone. */
+struct websocket *websocket_open(struct worker *w, struct end *lower,
+				 const struct websocket_config *config,
+				 const struct websocket_ops *ops, void *ctx);
+/* Something can be pulled: do so at the end of the turn. */
+void websocket_wake(struct websocket *s);
+/* Stop or restart taking what the peer sends. */
+void websocket_pause(struct websocket *s, bool on);
+/* End it: what is queued goes out, then a Close frame with why's code. No
+ * call up follows. */
+void websocket_close(struct websocket *s, enum reason why);
+
+#endif
