@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+#include "modes/egress.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* All addresses are looked at as 16 bytes, IPv4 as v4-mapped. */
+struct net {
+	uint8_t bytes[16];
+	uint8_t bits;
+};
+
+#define V4(a, b, c, d, n)                                               \
+	{                                                               \
+		{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}, \
+			96 + (n)                                        \
+	}
+
+/* "loopback": what only this machine, its link or its cloud can mean. */
+static const struct net special[] = {
+	V4(127, 0, 0, 0, 8),
+	V4(0, 0, 0, 0, 8),          /* this network, unspecified */
+	V4(169, 254, 0, 0, 16),     /* link-local, metadata */
+	V4(100, 100, 100, 200, 32), /* metadata of Alibaba Cloud */
+	V4(168, 63, 129, 16, 32),   /* metadata of Azure */
+	V4(224, 0, 0, 0, 4),        /* multicast */
+	V4(255, 255, 255, 255, 32),
+	{{0}, 127},                                             /* :: and ::1 */
+	{{0xfe, 0x80}, 10},                                     /* link-local */
+	{{0xff}, 8},                                            /* multicast */
+	{{0xfd, 0x00, 0x0e, 0xc2, [14] = 2, [15] = 0x54}, 128}, /* of AWS */
+};
+
+static const struct net privates[] = {
+	V4(10, 0, 0, 0, 8),    V4(172, 16, 0, 0, 12), V4(192, 168, 0, 0, 16),
+	V4(100, 64, 0, 0, 10), {{0xfc}, 7},
+};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static bool in_net(const uint8_t *ip, const uint8_t *net, uint8_t bits)
+{
+	size_t whole = bits / 8;
+	uint8_t mask = (uint8_t)(0xff00 >> (bits % 8));
+
+	if (memcmp(ip, net, whole) != 0)
+		return false;
+	return bits % 8 == 0 || ((ip[whole] ^ net[whole]) & mask) == 0;
+}
+
+static bool in_any(const uint8_t *ip, const struct net *nets, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (in_net(ip, nets[i].bytes, nets[i].bits))
+			return true;
+	return false;
+}
+
+static void map_v4(uint8_t out[16], const void *v4)
+{
+	memset(out, 0, 10);
+	memset(out + 10, 0xff, 2);
+	memcpy(out + 12, v4, 4);
+}
+
+/* IPv6 addresses that a translator or a tunnel turns into IPv4 ones count as
+ * these: NAT64 (RFC 6052, 8215), 6to4 (RFC 3056), v4-compatible (RFC 4291). */
+static void unwrap(uint8_t ip[16])
+{
+	static const uint8_t nat64[16] = {0x00, 0x64, 0xff, 0x9b};
+	static const uint8_t nat64_local[16] = {0x00, 0x64, 0xff,
+						0x9b, 0x00, 0x01};
+	static const uint8_t compatible[16] = {0};
+	static const uint8_t sixtofour[16] = {0x20, 0x02};
+	uint8_t v4[4];
+
+	if (in_net(ip, nat64, 96) || in_net(ip, nat64_local, 48) ||
+	    (in_net(ip, compatible, 96) && !in_net(ip, compatible, 127)))
+		memcpy(v4, ip + 12, 4);
+	else if (in_net(ip, sixtofour, 16))
+		memcpy(v4, ip + 2, 4);
+	else
+		return;
+	map_v4(ip, v4);
+}
+
+/* False: neither IPv4 nor IPv6. */
+static bool read_sockaddr(const struct sockaddr *sa, uint8_t ip[16],
+			  uint16_t *port)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)sa;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
+
+	if (sa->sa_family == AF_INET) {
+		map_v4(ip, &v4->sin_addr);
+		*port = ntohs(v4->sin_port);
+		return true;
+	}
+	if (sa->sa_family != AF_INET6)
+		return false;
+	memcpy(ip, &v6->sin6_addr, 16);
+	*port = ntohs(v6->sin6_port);
+	unwrap(ip);
+	return true;
+}
+
+/* Reading rules. */
+
+static const char *read_ports(const char *p, struct egress_rule *r)
+{
+	static const char error[] = "a port is a number from 1 to 65535, or "
+				    "two with a '-'";
+	unsigned long min, max;
+	char *end;
+
+	if (*p < '0' || *p > '9')
+		return error;
+	min = max = strtoul(p, &end, 10);
+	if (*end == '-') {
+		if (end[1] < '0' || end[1] > '9')
+			return error;
+		max = strtoul(end + 1, &end, 10);
+	}
+	if (*end || min < 1 || max > 65535 || min > max)
+		return error;
+	r->port_min = (uint16_t)min;
+	r->port_max = (uint16_t)max;
+	return NULL;
+}
+
+/* "ADDR" or "ADDR/BITS". False: neither; *error if the bits are wrong. */
+static bool read_cidr(const char *text, struct egress_rule *r,
+		      const char **error)
+{
+	char host[64];
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	unsigned long bits, most;
+	struct in_addr v4;
+	char *end;
+
+	if (n >= sizeof(host))
+		return false;
+	memcpy(host, text, n);
+	host[n] = 0;
+	if (inet_pton(AF_INET, host, &v4) == 1) {
+		map_v4(r->net, &v4);
+		most = 32;
+	} else if (inet_pton(AF_INET6, host, r->net) == 1) {
+		most = 128;
+	} else {
+		return false;
+	}
+	bits = slash ? strtoul(slash + 1, &end, 10) : most;
+	if (slash && (slash[1] < '0' || slash[1] > '9' || *end || bits > most))
+		*error = "the bits of a CIDR are 0 to 32, or to 128 for IPv6";
+	r->bits = (uint8_t)(bits + (128 - most));
+	r->kind = RULE_CIDR;
+	return true;
+}
+
+static const char *read_target(const char *text, struct egress_rule *r)
+{
+	const char *error = NULL;
+
+	if (strcmp(text, "any") == 0) {
+		r->kind = RULE_ANY;
+	} else if (strcmp(text, "loopback") == 0) {
+		r->kind = RULE_LOOPBACK;
+	} else if (strcmp(text, "private") == 0) {
+		r->kind = RULE_PRIVATE;
+	} else if (!read_cidr(text, r, &error)) {
+		r->kind = strncmp(text, "*.", 2) == 0 ? RULE_SUFFIX : RULE_NAME;
+		if (r->kind == RULE_SUFFIX)
+			text += 2;
+		if (!host_parse(text, strlen(text), r->name) ||
+		    host_family(r->name))
+			return "neither an address, CIDR or name, nor loopback,"
+			       " private or any";
+	}
+	return error;
+}
+
+const char *egress_add(struct egress *e, bool allow, const char *text)
+{
+	char target[HOST_MAX + 8];
+	struct egress_rule *r = &e->rules[e->count];
+	const char *colon, *error = NULL;
+	size_t n = strlen(text);
+
+	if (e->count == EGRESS_RULES_MAX)
+		return "too many rules, 256 are possible";
+	*r = (struct egress_rule){
+		.allow = allow, .port_min = 1, .port_max = 65535};
+	if (text[0] == '[') { /* IPv6, so that a port can follow */
+		text++;
+		n = strcspn(text, "]");
+		if (!text[n])
+			return "a ']' is missing";
+		colon = text[n + 1] ? text + n + 1 : NULL;
+		if (colon && *colon != ':')
+			return "a ':' and a port may follow ']'";
+	} else {
+		colon = strchr(text, ':');
+		if (colon && strchr(colon + 1, ':'))
+			colon = NULL; /* IPv6 */
+		n = colon ? (size_t)(colon - text) : n;
+	}
+	if (n >= sizeof(target))
+		return "too long";
+	memcpy(target, text, n);
+	target[n] = 0;
+	if (colon)
+		error = read_ports(colon + 1, r);
+	if (!error)
+		error = read_target(target, r);
+	if (!error)
+		e->count++;
+	return error;
+}
+
+/* Looking at targets. */
+
+static bool name_matches(const struct egress_rule *r, const char *host)
+{
+	size_t n = strlen(host), m = strlen(r->name);
+
+	if (n && host[n - 1] == '.')
+		n--;
+	if (m && r->name[m - 1] == '.')
+		m--;
+	if (r->kind == RULE_NAME)
+		return n == m && strncasecmp(host, r->name, n) == 0;
+	return n > m && host[n - m - 1] == '.' &&
+	       strncasecmp(host + n - m, r->name, m) == 0;
+}
+
+/* What egress_allows() knows of a target. */
+struct target {
+	const char *host;
+	uint8_t ip[16];
+	uint16_t port;
+	bool special;
+	bool shielded; /* special, and denied by default */
+};
+
+/* Who owns a name must not be able to lift the default by DNS, and "any" means
+ * the world: only loopback and CIDR rules allow what is shielded. */
+static bool rule_matches(const struct egress_rule *r, const struct target *t)
+{
+	if (t->port < r->port_min || t->port > r->port_max)
+		return false;
+	switch (r->kind) {
+	case RULE_ANY:
+		return !(r->allow && t->shielded);
+	case RULE_LOOPBACK:
+		return t->special;
+	case RULE_PRIVATE:
+		return in_any(t->ip, privates, COUNT(privates));
+	case RULE_CIDR:
+		return in_net(t->ip, r->net, r->bits);
+	case RULE_NAME:
+	case RULE_SUFFIX:
+		return !(r->allow && t->shielded) && name_matches(r, t->host);
+	}
+	return false;
+}
+
+bool egress_allows(const struct egress *e, const char *host,
+		   const struct sockaddr *sa)
+{
+	struct target t = {.host = host};
+	bool allowed;
+
+	if (!read_sockaddr(sa, t.ip, &t.port))
+		return false;
+	t.special = in_any(t.ip, special, COUNT(special));
+	t.shielded = t.special && !e->open;
+	allowed = !t.shielded;
+	for (int i = 0; i < e->count; i++)
+		if (rule_matches(&e->rules[i], &t))
+			allowed = e->rules[i].allow;
+	return allowed;
+}

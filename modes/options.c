@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: MIT */
+#include "modes/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/upgrade.h"
+
+#define PORT_SOCKS  1080
+#define PORT_HTTP   8080
+#define SECONDS_MAX 86400
+
+/* Texts are copied: where they were read may be wiped. */
+static const char *set_text(char **to, const char *value)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return "out of memory";
+	free(*to);
+	*to = copy;
+	return NULL;
+}
+
+/* "" stands for the default host, which may depend on other options. */
+static const char *add_listen(struct listens *l, uint16_t port,
+			      const char *value)
+{
+	struct addr a = {.host = "", .port = port};
+	enum addr_err err = value ? addr_parse_listen(value, &a) : ADDR_OK;
+
+	if (err)
+		return err == ADDR_EPORT
+			       ? "not a port (0 to 65535)"
+			       : "not PORT, :PORT, ADDR:PORT or [IPV6]:PORT";
+	if (host_family(a.host) == 0 && *a.host && strcmp(a.host, "*") != 0 &&
+	    strcmp(a.host, "localhost") != 0)
+		return "not an address of this machine (names are not "
+		       "resolved here, but for localhost)";
+	if (l->count == LISTENS_MAX)
+		return "too many listeners, 16 are possible";
+	l->at[l->count++] = a;
+	return NULL;
+}
+
+static const char *read_seconds(const char *value, uint64_t *ms)
+{
+	char *end;
+	double s = strtod(value, &end);
+
+	if (end == value || *end || !(s >= 0 && s <= SECONDS_MAX))
+		return "not a number of seconds (0 to 86400)";
+	*ms = (uint64_t)(s * 1000 + 0.5);
+	return NULL;
+}
+
+/* The rows' functions, in the order of the table. */
+
+static const char *set_listen(void *t, const char *value)
+{
+	return add_listen(&((struct options *)t)->listen, PORT_SERVER, value);
+}
+
+static void clear_listen(void *t)
+{
+	((struct options *)t)->listen.count = 0;
+}
+
+static const char *set_socks(void *t, const char *value)
+{
+	return add_listen(&((struct options *)t)->socks, PORT_SOCKS, value);
+}
+
+static void clear_socks(void *t)
+{
+	((struct options *)t)->socks.count = 0;
+}
+
+static const char *set_http(void *t, const char *value)
+{
+	return add_listen(&((struct options *)t)->http, PORT_HTTP, value);
+}
+
+static void clear_http(void *t)
+{
+	((struct options *)t)->http.count = 0;
+}
+
+static const char *set_server(void *t, const char *value)
+{
+	struct options *o = t;
+	enum addr_err err = server_url_parse(value, &o->server);
+
+	return err ? addr_strerror(err) : NULL;
+}
+
+static const char *set_path(void *t, const char *value)
+{
+	struct options *o = t;
+	char path[UPGRADE_PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s%s", *value == '/' ? "" : "/",
+			 value);
+
+	if (n >= (int)sizeof(path) || strpbrk(value, "?# \t\r\n"))
+		return "not a path, such as /tunnel";
+	return set_text(&o->path, path);
+}
+
+/* As gowsp compares it: printable, without blanks at its ends. */
+static const char *set_token(void *t, const char *value)
+{
+	struct options *o = t;
+	size_t n = strlen(value);
+
+	if (n == 0 || n >= UPGRADE_TOKEN_MAX)
+		return "a token has 1 to 511 characters";
+	for (size_t i = 0; i < n; i++)
+		if (value[i] < ' ' || value[i] > '~')
+			return "a token is printable ASCII";
+	if (value[0] == ' ' || value[n - 1] == ' ')
+		return "a token neither begins nor ends with a blank";
+	return set_text(&o->token, value);
+}
+
+static const char *set_token_file(void *t, const char *value)
+{
+	char line[UPGRADE_TOKEN_MAX + 2] = "";
+	FILE *f = fopen(value, "re");
+	const char *error;
+
+	if (!f)
+		return "cannot read this file";
+	if (!fgets(line, sizeof(line), f))
+		line[0] = 0;
+	fclose(f);
+	line[strcspn(line, "\r\n")] = 0;
+	error = line[0] ? set_token(t, line)
+			: "the first line of this file is the token, and "
+			  "it is empty";
+	explicit_bzero(line, sizeof(line));
+	return error;
+}
+
+static const char *set_tls_cert(void *t, const char *value)
+{
+	return set_text(&((struct options *)t)->tls_cert, value);
+}
+
+static const char *set_tls_key(void *t, const char *value)
+{
+	return set_text(&((struct options *)t)->tls_key, value);
+}
+
+static const char *set_tls_ca(void *t, const char *value)
+{
+	return set_text(&((struct options *)t)->tls_ca, value);
+}
+
+static const char *set_insecure(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->insecure = true;
+	return NULL;
+}
+
+static const char *set_allow_anonymous(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->allow_anonymous = true;
+	return NULL;
+}
+
+static const char *set_allow_origin(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->allow_origin = true;
+	return NULL;
+}
+
+static const char *add_allow(void *t, const char *value)
+{
+	return egress_add(&((struct options *)t)->egress, true, value);
+}
+
+static const char *add_deny(void *t, const char *value)
+{
+	return egress_add(&((struct options *)t)->egress, false, value);
+}
+
+static void clear_rules(void *t)
+{
+	((struct options *)t)->egress.count = 0;
+}
+
+static const char *set_connect_timeout(void *t, const char *value)
+{
+	struct options *o = t;
+	const char *error = read_seconds(value, &o->connect_timeout_ms);
+
+	if (!error && o->connect_timeout_ms == 0)
+		return "must be more than 0 seconds";
+	return error;
+}
+
+static const char *set_wait(void *t, const char *value)
+{
+	return read_seconds(value, &((struct options *)t)->wait_ms);
+}
+
+static const char *set_grace(void *t, const char *value)
+{
+	return read_seconds(value, &((struct options *)t)->grace_ms);
+}
+
+static const char *set_keepalive(void *t, const char *value)
+{
+	struct options *o = t;
+	uint64_t ms;
+	const char *error = read_seconds(value, &ms);
+
+	if (!error && ms % 1000)
+		return "not a whole number of seconds";
+	if (!error)
+		o->tcp_keepalive_s = (unsigned int)(ms / 1000);
+	return error;
+}
+
+static const char *set_max_memory(void *t, const char *value)
+{
+	struct options *o = t;
+	char *end;
+	unsigned long long n = strtoull(value, &end, 10);
+	int shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+
+	if (end == value || *value == '-' || (shift ? end[1] : end[0]) ||
+	    n > (SIZE_MAX >> shift) / 2 || n << shift < 1024 * 1024)
+		return "not a size of at least 1M, such as 64M or 1G";
+	o->max_memory = (size_t)(n << shift);
+	return NULL;
+}
+
+static const char *set_retry_all(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->retry_all = true;
+	return NULL;
+}
+
+static const char *set_log_level(void *t, const char *value)
+{
+	struct options *o = t;
+
+	o->log_level = log_level_parse(value);
+	return o->log_level < 0 ? "not error, warn, info, debug or trace"
+				: NULL;
+}
+
+static const char *set_verbose(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->log_level++;
+	return NULL;
+}
+
+static const char *set_quiet(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->log_level = LOG_ERROR;
+	return NULL;
+}
+
+static const char *set_log_format(void *t, const char *value)
+{
+	struct options *o = t;
+
+	o->log_json = strcmp(value, "json") == 0;
+	return o->log_json || strcmp(value, "text") == 0 ? NULL
+							 : "not text or json";
+}
+
+static const char *set_announce(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->announce = true;
+	return NULL;
+}
+
+static const char *set_ready_fd(void *t, const char *value)
+{
+	struct options *o = t;
+	char *end;
+	long n = strtol(value, &end, 10);
+
+	if (end == value || *end || n < 0 || n > 65535)
+		return "not the number of an open descriptor";
+	o->ready_fd = (int)n;
+	return NULL;
+}
+
+static const char *set_ready_file(void *t, const char *value)
+{
+	return set_text(&((struct options *)t)->ready_file, value);
+}
+
+static const char *set_config(void *t, const char *value)
+{
+	return set_text(&((struct options *)t)->config, value);
+}
+
+static const char *set_help(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->help = true;
+	return NULL;
+}
+
+#define BOTH (MODE_SERVER | MODE_CLIENT)
+
+static const struct opt_row rows[] = {
+	{.name = "listen",
+	 .arg = OPT_OPTIONAL,
+	 .modes = MODE_SERVER,
+	 .value = "ADDR:PORT",
+	 .help = "take clients here; PORT alone keeps the default address",
+	 .more = "Default: 127.0.0.1:8010 without a token, all addresses "
+		 "with one. Repeatable. :PORT is all addresses.",
+	 .set = set_listen,
+	 .clear = clear_listen},
+	{.name = "server",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_CLIENT,
+	 .value = "URL",
+	 .help = "ws:// or wss:// (default ws://127.0.0.1:8010/)",
+	 .set = set_server},
+	{.name = "socks",
+	 .arg = OPT_OPTIONAL,
+	 .modes = MODE_CLIENT,
+	 .value = "ADDR:PORT",
+	 .help = "a SOCKS5 proxy (default 127.0.0.1:1080), repeatable",
+	 .set = set_socks,
+	 .clear = clear_socks},
+	{.name = "http",
+	 .arg = OPT_OPTIONAL,
+	 .modes = MODE_CLIENT,
+	 .value = "ADDR:PORT",
+	 .help = "an HTTP proxy (default 127.0.0.1:8080), repeatable",
+	 .set = set_http,
+	 .clear = clear_http},
+	{.name = "path",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_SERVER,
+	 .value = "PATH",
+	 .help = "the path of the tunnel (default /)",
+	 .set = set_path},
+	{.name = "token",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "TEXT",
+	 .help = "the secret that both sides share",
+	 .more = "Other users of the machine may see it for a moment: "
+		 "--token-file or the variable are better.",
+	 .set = set_token,
+	 .secret = true},
+	{.name = "token-file",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "FILE",
+	 .help = "read the token from the first line of FILE",
+	 .set = set_token_file},
+	{.name = "tls-cert",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_SERVER,
+	 .value = "FILE",
+	 .help = "serve TLS with this certificate chain (PEM)",
+	 .set = set_tls_cert},
+	{.name = "tls-key",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_SERVER,
+	 .value = "FILE",
+	 .help = "its private key (PEM)",
+	 .set = set_tls_key},
+	{.name = "tls-ca",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_CLIENT,
+	 .value = "FILE",
+	 .help = "trust these certificates instead of the system's",
+	 .set = set_tls_ca},
+	{.name = "insecure",
+	 .modes = MODE_CLIENT,
+	 .help = "do not verify the server's certificate",
+	 .set = set_insecure},
+	{.name = "allow",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_SERVER,
+	 .value = "RULE",
+	 .help = "dial targets that match (wsp help rules), repeatable",
+	 .more = "The last of all --allow and --deny that matches wins.",
+	 .set = add_allow,
+	 .clear = clear_rules},
+	{.name = "deny",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_SERVER,
+	 .value = "RULE",
+	 .help = "refuse targets that match, repeatable",
+	 .set = add_deny,
+	 .clear = clear_rules},
+	{.name = "allow-anonymous",
+	 .modes = BOTH,
+	 .help = "listen beyond this machine without a secret",
+	 .set = set_allow_anonymous},
+	{.name = "allow-origin",
+	 .modes = MODE_SERVER,
+	 .help = "let web pages in browsers connect",
+	 .set = set_allow_origin},
+	{.name = "connect-timeout",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "SECONDS",
+	 .help = "give up a dial after this (client 10, server 4.5)",
+	 .set = set_connect_timeout},
+	{.name = "tcp-keepalive",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "SECONDS",
+	 .help = "probe idle connections (default 60, 0: never)",
+	 .set = set_keepalive},
+	{.name = "max-memory",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "SIZE",
+	 .help = "bytes that may wait in all windows (default 256M)",
+	 .set = set_max_memory},
+	{.name = "wait",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_CLIENT,
+	 .value = "SECONDS",
+	 .help = "exit 4 if there is no tunnel by then (default: never)",
+	 .set = set_wait},
+	{.name = "retry-all",
+	 .modes = MODE_CLIENT,
+	 .help = "retry even after what no retry should mend",
+	 .set = set_retry_all},
+	{.name = "grace",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "SECONDS",
+	 .help = "after TERM, let connections end for so long (default 10)",
+	 .set = set_grace},
+	{.name = "config",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "FILE",
+	 .help = "read options from this JSON file (or $WSP_CONFIG)",
+	 .set = set_config,
+	 .early = true},
+	{.name = "log-level",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "LEVEL",
+	 .help = "error, warn, info (default), debug or trace",
+	 .set = set_log_level,
+	 .env = "WSP_LOG"},
+	{.name = "verbose",
+	 .letter = 'v',
+	 .modes = BOTH,
+	 .help = "one level more, repeatable",
+	 .set = set_verbose},
+	{.name = "quiet",
+	 .letter = 'q',
+	 .modes = BOTH,
+	 .help = "errors only",
+	 .set = set_quiet},
+	{.name = "log-format",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "FORMAT",
+	 .help = "text (default) or json",
+	 .set = set_log_format},
+	{.name = "announce",
+	 .modes = BOTH,
+	 .help = "say on stdout what listens, what is connected, and ready",
+	 .set = set_announce},
+	{.name = "ready-fd",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "N",
+	 .help = "the same on this descriptor, then READY=1",
+	 .set = set_ready_fd},
+	{.name = "ready-file",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "FILE",
+	 .help = "a file that exists while wsp is ready",
+	 .set = set_ready_file},
+	{.name = "help",
+	 .letter = 'h',
+	 .modes = BOTH,
+	 .help = "this text",
+	 .set = set_help,
+	 .early = true},
+};
+
+struct opt_set options_table(unsigned int mode)
+{
+	return (struct opt_set){.rows = rows,
+				.count = sizeof(rows) / sizeof(rows[0]),
+				.mode = mode};
+}
