@@ -191,6 +191,43 @@ static void read_data(struct conn *c, size_t n, size_t asked)
 	c->end.events->data(&c->end, &q);
 }
 
+/* libuv says EOF when it sees POLLHUP behind a partial read, and the kernel
+ * says it once a write has fetched the error: a reset would pass for a clean
+ * end (P2). 0: it is one. */
+static int check_eof(struct conn *c)
+{
+	struct tcp_info info = {.tcpi_state = TCP_CLOSE_WAIT};
+	socklen_t len = sizeof(info);
+	int err = 0;
+	uv_os_fd_t fd;
+
+	if (c->failed)
+		return c->failed;
+	if (uv_fileno((uv_handle_t *)&c->tcp, &fd))
+		return UV_EBADF;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	    info.tcpi_state == TCP_CLOSE && !c->fin)
+		return UV_ECONNRESET;
+	len = sizeof(err);
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err)
+		return uv_translate_sys_error(err);
+	return 0;
+}
+
+static void read_eof(struct conn *c)
+{
+	int err = check_eof(c);
+
+	if (err) {
+		conn_fail(c, err);
+		return;
+	}
+	uv_read_stop(stream_of(c));
+	c->reading = false;
+	c->eof = true;
+	c->end.events->eof(&c->end);
+}
+
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
 	struct conn *c = container_of(s, struct conn, tcp);
@@ -206,10 +243,7 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	if (n == UV_ENOBUFS) {
 		read_nothing(c);
 	} else if (n == UV_EOF) {
-		uv_read_stop(s);
-		c->reading = false;
-		c->eof = true;
-		c->end.events->eof(&c->end);
+		read_eof(c);
 	} else if (n < 0) {
 		conn_fail(c, (int)n);
 	}

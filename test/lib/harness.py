@@ -177,7 +177,7 @@ def reset(s):
 def socks_request(target):
     host, port = target
     try:
-        head = b"\1" + socket.inet_aton(host)
+        head = b"\1" + socket.inet_pton(socket.AF_INET, host)
     except OSError:
         name = host.encode()
         head = b"\3" + bytes([len(name)]) + name

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""TLS and the token: what is verified, and the exit codes of what is not."""
+import hashlib
+import os
+import socket
+
+import pytest
+
+from harness import FIN, Pair, Target, recv_all, run, socks_connect
+
+TOKEN = "a token of enough bytes"
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    f = tmp_path / "token"
+    f.write_text(TOKEN + "\n")
+    return str(f)
+
+
+def tls_server(start, certs, name="good", *args):
+    cert, key = certs[name]
+    return start("server", "--listen", "127.0.0.1:0", "--tls-cert", cert,
+                 "--tls-key", key, *args).ready()
+
+
+def client_code(start, server, *args, host="localhost", scheme="wss"):
+    kind = "wss" if ["listening", "wss"] in [w[:2] for w in server.seen] else "ws"
+    c = start("client", "--socks", "0", "--server",
+              f"{scheme}://{host}:{server.addr(kind)[1]}/", *args)
+    return c, c.wait()
+
+
+def test_the_verbatim_commands_over_tls(start, certs, token_file):
+    cert, key = certs["good"]
+    server = start("server", "--listen", ":0", "--tls-cert", cert, "--tls-key",
+                   key, "--token-file", token_file, "--allow",
+                   "loopback").ready()
+    client = start("client", "--server", "wss://localhost:%d/"
+                   % server.addr("wss")[1], "--tls-ca", certs["ca"],
+                   "--token-file", token_file, "--socks=0").ready()
+    data = os.urandom(30 << 20)
+
+    def handler(s):
+        got, end = recv_all(s)
+        s.sendall(hashlib.sha256(got).digest() + got)
+        s.close()
+
+    with Target(handler) as t:
+        s = socks_connect(client.addr("socks"), t.addr)
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+        back, end = recv_all(s)
+    assert end == FIN
+    assert back == hashlib.sha256(data).digest() + data
+    assert client.stop() == 0 and server.stop() == 0
+
+
+@pytest.mark.parametrize("name,host,code,text", [
+    ("good", "localhost", 0, ""),
+    ("good", "127.0.0.1", 0, ""),
+    ("name", "localhost", 5, "for another name"),
+    ("name", "127.0.0.1", 5, "for another name"),
+    ("expired", "localhost", 5, "expired"),
+    ("self", "localhost", 5, "not signed by a trusted authority"),
+])
+def test_certificates_are_verified(start, certs, name, host, code, text):
+    server = tls_server(start, certs, name)
+    c = start("client", "--socks", "0", "--tls-ca", certs["ca"], "--server",
+              f"wss://{host}:{server.addr('wss')[1]}/")
+    if code == 0:
+        c.ready()
+        assert c.stop() == 0
+    else:
+        assert c.wait() == code
+        assert text in c.log()
+
+
+def test_insecure_connects_and_warns(start, certs):
+    server = tls_server(start, certs, "self")
+    c = start("client", "--socks", "0", "--insecure", "--server",
+              f"wss://localhost:{server.addr('wss')[1]}/").ready()
+    assert "--insecure" in c.log()
+    assert c.stop() == 0
+
+
+def test_retry_all_survives_a_bad_certificate(start, certs):
+    server = tls_server(start, certs, "name")
+    c = start("client", "--socks", "0", "--tls-ca", certs["ca"], "--retry-all",
+              "--server", f"wss://localhost:{server.addr('wss')[1]}/")
+    c.wait_log("for another name")
+    assert c.process.poll() is None
+    assert c.stop() == 0
+
+
+def test_openssl_sees_only_good_suites(start, certs):
+    server = tls_server(start, certs)
+    at = "127.0.0.1:%d" % server.addr("wss")[1]
+
+    def handshake(*args):
+        r = run("openssl", "s_client", "-connect", at, *args, input=b"")
+        return b"Cipher is (NONE)" not in r.stdout and r.returncode == 0
+
+    assert handshake("-tls1_2")
+    assert not handshake("-tls1_1", "-cipher", "ALL@SECLEVEL=0")
+    assert not handshake("-tls1_2", "-cipher", "AES128-GCM-SHA256")
+    assert not handshake("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA")
+    assert handshake("-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384")
+    assert not handshake("-tls1_2", "-curves", "P-521")
+
+
+def test_tickets_resume_a_session(start, certs, tmp_path):
+    server = tls_server(start, certs)
+    at = "127.0.0.1:%d" % server.addr("wss")[1]
+    file = str(tmp_path / "session")
+    run("openssl", "s_client", "-connect", at, "-tls1_2", "-sess_out", file,
+        input=b"")
+    r = run("openssl", "s_client", "-connect", at, "-tls1_2", "-sess_in", file,
+            input=b"")
+    assert b"Reused, TLSv1.2" in r.stdout
+
+
+def test_tokens_are_compared(start, token_file):
+    server = start("server", "--listen", "127.0.0.1:0", "--token-file",
+                   token_file).ready()
+    for args in ((), ("--token", "wrong token, but long enough"),
+                 ("--token", TOKEN + "x"), ("--token", TOKEN[:-1])):
+        c, code = client_code(start, server, *args, scheme="ws",
+                              host="127.0.0.1")
+        assert code == 6, c.log()
+    c = start("client", "--socks", "0", "--server", "ws://127.0.0.1:%d"
+              % server.addr("ws")[1], env={"WSP_TOKEN": TOKEN}).ready()
+    assert c.stop() == 0
+    assert TOKEN not in server.log() + c.log()
+
+
+def test_the_token_is_not_in_the_command_line(start):
+    server = start("server", "--listen", "127.0.0.1:0", "--token",
+                   TOKEN).ready()
+    with open(f"/proc/{server.pid}/cmdline", "rb") as f:
+        assert TOKEN.encode() not in f.read()
+
+
+def test_servers_that_are_no_wsp(start):
+    def answer(text):
+        def handler(s):
+            s.recv(9999)
+            s.sendall(text)
+            s.close()
+        return handler
+
+    for text, code in ((b"HTTP/1.1 404 Not Found\r\n\r\n", 7),
+                       (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 7),
+                       (b"SSH-2.0-x\r\n", 7),
+                       (b"HTTP/1.1 401 No\r\n\r\n", 6),
+                       (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: "
+                        b"websocket\r\nConnection: Upgrade\r\n"
+                        b"Sec-WebSocket-Accept: wrong\r\n\r\n", 7)):
+        with Target(answer(text)) as t:
+            c = start("client", "--socks", "0", "--server",
+                      "ws://127.0.0.1:%d" % t.addr[1])
+            assert c.wait() == code, (text, c.log())
+
+
+def raw_handshake(addr, *fields, path="/"):
+    s = socket.create_connection(addr, 10)
+    s.sendall("\r\n".join([
+        f"GET {path} HTTP/1.1", "Host: x", "Upgrade: websocket",
+        "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Proto: 0.10",
+        *fields, "", ""]).encode())
+    return int(s.recv(9999).split()[1])
+
+
+def test_the_server_checks_path_origin_token_version(start):
+    plain = start("server", "--listen", "127.0.0.1:0", "--path", "p").ready()
+    at = plain.addr("ws")
+    assert raw_handshake(at, path="/p") == 101
+    assert raw_handshake(at, path="/%70?query") == 101
+    assert raw_handshake(at, path="/") == 404
+    assert raw_handshake(at, path="/p/") == 404
+    assert raw_handshake(at, "Origin: http://evil.example", path="/p") == 403
+    assert raw_handshake(at, "Sec-WebSocket-Version: 8", path="/p") == 426
+    open_ = start("server", "--listen", "127.0.0.1:0", "--allow-origin",
+                  "--token", TOKEN).ready()
+    at = open_.addr("ws")
+    assert raw_handshake(at, "Origin: http://a", f"Auth: {TOKEN}") == 101
+    assert raw_handshake(at, f"Auth: {TOKEN}x") == 401
+    assert raw_handshake(at) == 401
+
+
+def test_egress_rules(pair, start, token_file):
+    def code(p, host, port):
+        s = socket.create_connection(p.socks, 10)
+        from harness import recv_exact, socks_reply, socks_request
+        s.sendall(b"\5\1\0" + socks_request((host, port)))
+        recv_exact(s, 2)
+        return socks_reply(s)[0]
+
+    with Target(lambda s: s.close()) as t:
+        port = t.addr[1]
+        shut = pair(server=("--token-file", token_file),
+                    client=("--token-file", token_file))
+        for host in ("127.0.0.1", "localhost", "::1", "::ffff:127.0.0.1",
+                     "0.0.0.0", "::", "169.254.169.254", "64:ff9b::7f00:1",
+                     "2002:7f00:1::", "224.0.0.1", "fe80::1"):
+            assert code(shut, host, port) == 2, host
+        assert "--allow loopback" in shut.server.log()
+        for host in ("0x7f000001", "2130706433", "127.1.", "a..b"):
+            assert code(shut, host, port) == 8, host
+        wide = pair(server=("--token-file", token_file, "--allow", "loopback"),
+                    client=("--token-file", token_file))
+        assert code(wide, "127.0.0.1", port) == 0
+        rules = pair(server=("--deny", "any", "--allow",
+                             f"127.0.0.1:{port}"))
+        assert code(rules, "127.0.0.1", port) == 0
+        assert code(rules, "127.0.0.1", port + 1) == 2
