@@ -11,6 +11,7 @@
 
 #define CONTROL_MAX 125 /* payload, RFC 6455 section 5.5 */
 #define OPCODE      0x0f
+#define FIN         0x80
 #define MASKED      0x80
 
 enum lane {
@@ -129,9 +130,7 @@ static void on_frame_start(wslay_event_context_ptr ctx,
 	}
 	w->open = !a->fin;
 	w->message += a->payload_length;
-	if (w->message > w->config.max_message)
-		violate(w, REASON_TOO_LARGE);
-	else if (++w->fragments > w->config.max_fragments)
+	if (++w->fragments > w->config.max_fragments)
 		violate(w, REASON_LIMIT);
 }
 
@@ -379,26 +378,45 @@ static uint64_t payload_size(const uint8_t *head, bool *minimal)
 	return n;
 }
 
+/* What wslay would answer late, or without a code (RFC 6455 sections 5.2, 5.5).
+ * DONE: nothing is wrong. */
+static enum reason check_header(const struct ws *w, bool minimal)
+{
+	uint8_t opcode = w->head[0] & OPCODE;
+	uint64_t before = opcode == WSLAY_CONTINUATION_FRAME ? w->message : 0;
+	bool masked = w->head[1] & MASKED;
+
+	if (!minimal || masked != (w->config.role == WS_SERVER))
+		return REASON_PROTOCOL;
+	if (!is_control(opcode))
+		return w->left > w->config.max_message - before
+			       ? REASON_TOO_LARGE
+			       : REASON_DONE;
+	if (!(w->head[0] & FIN) || w->left > CONTROL_MAX)
+		return REASON_PROTOCOL;
+	/* half a status code */
+	return opcode == WSLAY_CONNECTION_CLOSE && w->left == 1
+		       ? REASON_PROTOCOL
+		       : REASON_DONE;
+}
+
 /* The header is complete: whose frame is it? */
 static void on_header(struct ws *w)
 {
-	bool masked = w->head[1] & MASKED, minimal;
+	enum reason why;
+	bool minimal;
 
 	w->left = payload_size(w->head, &minimal);
 	w->at = 0;
-	if (w->head[0] == WS_BINARY && !w->open && minimal &&
-	    masked == (w->config.role == WS_SERVER) &&
-	    w->left <= w->config.max_message) {
+	why = check_header(w, minimal);
+	if (why != REASON_DONE) {
+		violate(w, why);
+	} else if (w->head[0] == WS_BINARY && !w->open) {
 		w->lane = LANE_FAST;
 		memcpy(w->key, w->head + w->head_len - 4, 4);
 	} else {
 		w->lane = LANE_WSLAY;
-		/* wslay would take half a status code for none (5.5.1) */
-		if ((w->head[0] & OPCODE) == WSLAY_CONNECTION_CLOSE &&
-		    w->left == 1)
-			violate(w, REASON_PROTOCOL);
-		else
-			feed_wslay(w, w->head, w->head_len);
+		feed_wslay(w, w->head, w->head_len);
 	}
 	w->head_len = 0;
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 import os
 import sys
+import time
 
 import pytest
 
@@ -75,10 +76,12 @@ def certs(tmp_path_factory):
     openssl("req", "-x509", *key, "-keyout", "self.key", "-out", "self.pem",
             "-days", "30", "-subj", "/CN=localhost", "-addext",
             "subjectAltName=DNS:localhost")
+    expired = sign("expired", "DNS:localhost", "-days", "0")
+    time.sleep(1.5)
     return {
         "ca": str(d / "ca.pem"),
         "good": sign("good", "DNS:localhost,IP:127.0.0.1"),
         "name": sign("name", "DNS:other.example"),
-        "expired": sign("expired", "DNS:localhost", "-days", "-1"),
+        "expired": expired,
         "self": (str(d / "self.pem"), str(d / "self.key")),
     }
