@@ -144,7 +144,7 @@ fuzz:
 	@$(MAKE) FUZZ=1 fuzzers
 	@for f in $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/*.c)); do \
 		echo "== $$f"; mkdir -p $(BUILD)/corpus/$$f; \
-		$(BUILD)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 \
+		$(BUILD)/fuzz/$$f -artifact_prefix=$(BUILD)/ -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 \
 			-print_final_stats=1 -verbosity=0 $(BUILD)/corpus/$$f || exit 1; done
 
 lint:

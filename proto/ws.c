@@ -144,7 +144,7 @@ static void on_frame_chunk(wslay_event_context_ptr ctx,
 	uint8_t *p = w->back;
 
 	(void)ctx;
-	if (is_control(w->opcode) || w->over)
+	if (is_control(w->opcode) || w->over || a->data_length == 0)
 		return;
 	memcpy(p, a->data, a->data_length);
 	w->back += a->data_length;
