@@ -17,7 +17,8 @@
 enum lane {
 	LANE_HEADER, /* at a frame's header */
 	LANE_FAST,   /* in the payload of a frame that is ours */
-	LANE_WSLAY,  /* in the payload of one that is wslay's */
+	LANE_WSLAY,  /* in the payload of a data frame that is wslay's */
+	LANE_WHOLE,  /* of a control frame, which wslay gets in one piece */
 };
 
 struct ws {
@@ -30,6 +31,8 @@ struct ws {
 	uint8_t head[WS_HEADER_MAX];
 	uint8_t head_len;
 	uint8_t key[4];
+	uint8_t whole[WS_HEADER_MAX + CONTROL_MAX];
+	size_t whole_len;
 	uint64_t left;    /* payload that has not come */
 	uint64_t at;      /* payload that has */
 	uint64_t message; /* bytes of a fragmented message so far */
@@ -414,6 +417,11 @@ static void on_header(struct ws *w)
 	} else if (w->head[0] == WS_BINARY && !w->open) {
 		w->lane = LANE_FAST;
 		memcpy(w->key, w->head + w->head_len - 4, 4);
+	} else if (is_control(w->head[0] & OPCODE)) {
+		/* cut inside a status code, wslay takes the rest for text */
+		w->lane = LANE_WHOLE;
+		memcpy(w->whole, w->head, w->head_len);
+		w->whole_len = w->head_len;
 	} else {
 		w->lane = LANE_WSLAY;
 		feed_wslay(w, w->head, w->head_len);
@@ -435,21 +443,43 @@ static size_t take_header(struct ws *w, const uint8_t *p, size_t n)
 	return used;
 }
 
+static void take_whole(struct ws *w, const uint8_t *p, size_t n)
+{
+	if (n)
+		memcpy(w->whole + w->whole_len, p, n);
+	w->whole_len += n;
+	if (w->left == 0)
+		feed_wslay(w, w->whole, w->whole_len);
+}
+
+static void take_fast(struct ws *w, uint8_t *p, size_t n)
+{
+	if (w->config.role == WS_SERVER)
+		mask_apply(p, n, w->key, (size_t)(w->at & 3));
+	w->at += n;
+	if (!w->ops->piece(w->ctx, p, n, false, w->left == 0))
+		finish(w, REASON_CLOSED);
+}
+
 static size_t take_payload(struct ws *w, uint8_t *p, size_t n)
 {
 	if (n > w->left)
 		n = (size_t)w->left;
 	w->left -= n;
-	if (w->lane == LANE_WSLAY) {
+	switch (w->lane) {
+	case LANE_HEADER:
+		break;
+	case LANE_FAST:
+		take_fast(w, p, n);
+		break;
+	case LANE_WHOLE:
+		take_whole(w, p, n);
+		break;
+	case LANE_WSLAY:
 		w->back = p;
 		if (n)
 			feed_wslay(w, p, n);
-	} else {
-		if (w->config.role == WS_SERVER)
-			mask_apply(p, n, w->key, (size_t)(w->at & 3));
-		w->at += n;
-		if (!w->ops->piece(w->ctx, p, n, false, w->left == 0))
-			finish(w, REASON_CLOSED);
+		break;
 	}
 	if (w->left == 0)
 		w->lane = LANE_HEADER;

@@ -149,8 +149,9 @@ static const uint8_t stream[] =
 	"\x82\xfe\0\x80\0\0\0\0" /* 128 bytes */
 	"0123456789012345678901234567890123456789012345678901234567890123"
 	"0123456789012345678901234567890123456789012345678901234567890123"
-	"\x82\x80\0\0\0\0"          /* empty */
-	"\x88\x82\0\0\0\0\x03\xe8"; /* close, 1000 */
+	"\x82\x80\0\0\0\0" /* empty */
+	"\x88\x85\0\0\0\0\x03\xe8"
+	"bye"; /* close, 1000 */
 
 static void frames_cut_anywhere_are_the_same_frames(void **state)
 {
@@ -174,7 +175,10 @@ static void frames_cut_anywhere_are_the_same_frames(void **state)
 		assert_memory_equal(buf_ptr(b), "\x8a\x02pi", 4);
 		buf_free(b);
 		b = ws_pull(w);
-		assert_memory_equal(buf_ptr(b), "\x88\x02\x03\xe8", 4);
+		assert_memory_equal(buf_ptr(b),
+				    "\x88\x05\x03\xe8"
+				    "bye",
+				    7);
 		buf_free(b);
 		assert_null(ws_pull(w));
 		ws_free(w);
