@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <mbedtls/error.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/version.h>
 
@@ -15,10 +14,12 @@
 #include "proto/container.h"
 
 #define HANDSHAKE_MS 10000
+#define LEAVING_MS   2000         /* for lower's end behind the close_notify */
 #define RECORD       (16 * 1024)  /* plaintext in one record */
 #define OUT_SIZE     (256 * 1024) /* ciphertext in one buf, for bulk */
 #define OUT_SMALL    4096
-#define OVERHEAD     64 /* of a record, at most */
+#define OVERHEAD     64   /* of a record, at most */
+#define ALERTS_MAX   4096 /* bytes that a peer makes us answer unasked */
 #define DETAIL_MAX   128
 
 enum state { HANDSHAKE, OPEN };
@@ -31,7 +32,7 @@ struct tls {
 	mbedtls_ssl_context ssl;
 	enum state state;
 	struct flusher flusher;
-	struct deadline deadline; /* of the handshake */
+	struct deadline deadline; /* of the handshake, of leaving */
 	struct bufq in;           /* ciphertext that has come */
 	struct bufq out;          /* ciphertext of this call */
 	struct buf *last;         /* the last of out */
@@ -40,12 +41,16 @@ struct tls {
 	size_t max;               /* what the user wants of one read */
 	size_t room;              /* what lower takes */
 	size_t owed;              /* plaintext taken, not yet told by sent() */
-	bool fin;
-	bool closed; /* close_notify has come */
+	size_t queued;            /* ciphertext that lower has not sent yet */
+	size_t alerts;            /* bytes that reading made us send */
+	bool starved;             /* send() has returned 0 in HANDSHAKE */
+	bool fin;                 /* fin() was called */
+	bool said_goodbye;        /* and lower has been half-closed */
+	bool flushed;             /* and flushed() was called */
+	bool closed;              /* close_notify has come */
+	bool eof;                 /* and eof() was called */
 	bool lower_eof;
-	bool eof;   /* eof() was called */
 	int failed; /* an error of mbedTLS */
-	char detail[DETAIL_MAX];
 	char *host; /* of a client */
 };
 
@@ -69,18 +74,26 @@ static void tls_free(struct tls *t)
 /* The one way to fail: lower is dropped, t is freed. Calls up. */
 static void tls_fail(struct tls *t, enum reason why, const char *detail)
 {
-	const struct end_events *up = t->end.events;
-	struct end *me = &t->end;
-	char text[DETAIL_MAX];
-
-	snprintf(text, sizeof(text), "%s", detail);
 	end_drop(t->lower, why);
-	t->lower = NULL;
 	/* the user knows us by our address, which must stay until it returns */
 	flusher_clear(&t->flusher);
 	deadline_clear(&t->deadline);
-	up->dead(me, why, text);
+	t->end.events->dead(&t->end, why, detail);
 	tls_free(t);
+}
+
+/* mbedTLS has failed. Calls up. */
+static void tls_broken(struct tls *t)
+{
+	enum reason why = REASON_PROTOCOL;
+	char text[DETAIL_MAX];
+
+	tlsctx_error_text(&t->ssl, t->failed, text, sizeof(text));
+	if (tlsctx_no_memory(t->failed))
+		why = REASON_NO_MEMORY;
+	else if (t->state == HANDSHAKE)
+		why = REASON_TLS;
+	tls_fail(t, why, text);
 }
 
 /* What mbedTLS reads and writes. */
@@ -127,13 +140,18 @@ static int on_send(void *ctx, const unsigned char *p, size_t n)
 	return (int)n;
 }
 
-/* Hand the ciphertext of this call to lower. */
+/* Hand the ciphertext of this call to lower. Behind our close_notify nothing
+ * follows, not even the alert that a peer's bad record calls for. */
 static void flush_out(struct tls *t)
 {
 	t->last = NULL;
 	t->expect = 0;
-	if (t->out.head)
-		t->room = end_send(t->lower, &t->out);
+	if (t->said_goodbye) {
+		bufq_clear(&t->out);
+		return;
+	}
+	t->queued += t->out.bytes;
+	t->room = end_send(t->lower, &t->out);
 }
 
 /* Out. */
@@ -185,6 +203,7 @@ static size_t tls_send(struct end *e, struct bufq *q)
 		else
 			t->failed = MBEDTLS_ERR_SSL_ALLOC_FAILED;
 	}
+	t->starved = true;
 	return 0;
 }
 
@@ -195,6 +214,7 @@ static void say_goodbye(struct tls *t)
 	if (err && !t->failed)
 		t->failed = err;
 	flush_out(t);
+	t->said_goodbye = true;
 	end_fin(t->lower);
 }
 
@@ -210,13 +230,19 @@ static void tls_fin(struct end *e)
 
 /* In. */
 
+/* Ask lower for more once all that it gave has been decrypted. */
+static void read_lower(struct tls *t)
+{
+	end_read(t->lower, t->max && !t->in.head ? BUF_MAX : 0);
+}
+
 static void tls_read(struct end *e, size_t max)
 {
 	struct tls *t = tls_of(e);
 
 	t->max = max < BUF_MAX ? max : BUF_MAX;
 	if (t->state == OPEN)
-		end_read(t->lower, max ? BUF_MAX : 0);
+		read_lower(t);
 	if (max)
 		worker_flush(t->w, &t->flusher);
 }
@@ -226,12 +252,17 @@ static void tls_left(struct end *e, size_t n)
 	end_left(tls_of(e)->lower, n);
 }
 
+static void tls_leave(struct tls *t);
+
 static void tls_drop(struct end *e, enum reason why)
 {
 	struct tls *t = tls_of(e);
 
-	if (t->lower)
-		end_drop(t->lower, why);
+	if (t->eof && t->flushed && !t->lower_eof) {
+		tls_leave(t);
+		return;
+	}
+	end_drop(t->lower, why);
 	tls_free(t);
 }
 
@@ -267,7 +298,7 @@ static bool read_event(struct tls *t, int k)
 	switch (k) {
 #if MBEDTLS_VERSION_MAJOR >= 3
 	case MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET:
-		tlsctx_remember(t->ctx, &t->ssl);
+		tlsctx_remember(t->ctx, &t->ssl, t->host);
 		return true;
 #endif
 	case MBEDTLS_ERR_SSL_WANT_READ:
@@ -296,21 +327,16 @@ static size_t decrypt(struct tls *t)
 		else if (!read_event(t, k))
 			break;
 	}
-	flush_out(t); /* alerts */
+	/* A peer that asks again and again to renegotiate is refused each
+	 * time, and may not read the refusals. */
+	t->alerts += t->out.bytes;
+	if (t->alerts > ALERTS_MAX && !t->failed)
+		t->failed = MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE;
+	if (t->out.head)
+		flush_out(t);
+	if (t->closed)
+		bufq_clear(&t->in); /* RFC 8446 section 6.1: ignored */
 	return n;
-}
-
-static const char *failure_text(struct tls *t)
-{
-	char text[DETAIL_MAX - 8];
-	const char *why = tlsctx_verify_text(&t->ssl);
-
-	if (!why) {
-		mbedtls_strerror(t->failed, text, sizeof(text));
-		why = text;
-	}
-	snprintf(t->detail, sizeof(t->detail), "%s", why);
-	return t->detail;
 }
 
 /* Tell what has become of the input: one event, then again at the end of the
@@ -322,6 +348,7 @@ static void advance(struct tls *t)
 	struct buf view;
 
 	own_input(t);
+	read_lower(t);
 	if (n) {
 		worker_flush(t->w, &t->flusher);
 		bufq_init(&q);
@@ -329,16 +356,12 @@ static void advance(struct tls *t)
 		bufq_put(&q, &view);
 		t->end.events->data(&t->end, &q);
 	} else if (t->failed) {
-		tls_fail(t,
-			 t->failed == MBEDTLS_ERR_SSL_ALLOC_FAILED
-				 ? REASON_NO_MEMORY
-				 : REASON_TLS,
-			 failure_text(t));
-	} else if (t->lower_eof && !t->closed && t->max) {
-		tls_fail(t, REASON_RESET, "the TLS connection was cut");
-	} else if (t->lower_eof && t->closed && t->max && !t->eof) {
+		tls_broken(t);
+	} else if (t->closed && t->max && !t->eof) {
 		t->eof = true;
 		t->end.events->eof(&t->end);
+	} else if (t->lower_eof && t->max && !t->closed) {
+		tls_fail(t, REASON_RESET, "the TLS connection was cut");
 	}
 }
 
@@ -355,12 +378,12 @@ static void handshake_done(struct tls *t)
 	t->state = OPEN;
 	deadline_clear(&t->deadline);
 	if (!t->ctx->server)
-		tlsctx_remember(t->ctx, &t->ssl);
+		tlsctx_remember(t->ctx, &t->ssl, t->host);
 	write_all(t, &t->early);
 	if (t->fin)
 		say_goodbye(t);
-	end_read(t->lower, t->max ? BUF_MAX : 0);
 	own_input(t);
+	read_lower(t);
 	worker_flush(t->w, &t->flusher);
 	t->end.events->opened(&t->end, NULL);
 }
@@ -381,27 +404,36 @@ static void handshake(struct tls *t)
 		handshake_done(t);
 		return;
 	}
-	if (err != MBEDTLS_ERR_SSL_WANT_READ) {
+	if (err != MBEDTLS_ERR_SSL_WANT_READ)
 		t->failed = err;
-		tls_fail(t,
-			 err == MBEDTLS_ERR_SSL_ALLOC_FAILED ? REASON_NO_MEMORY
-							     : REASON_TLS,
-			 failure_text(t));
-		return;
-	}
-	own_input(t);
-	if (t->lower_eof)
+	else
+		own_input(t);
+	if (t->failed)
+		tls_broken(t);
+	else if (t->lower_eof)
 		tls_fail(t, REASON_RESET, "the connection ended");
+}
+
+/* Go on with whatever is due. Calls up. */
+static void tls_step(struct tls *t)
+{
+	if (t->state == HANDSHAKE)
+		handshake(t);
+	else
+		advance(t);
 }
 
 static void on_flush(struct flusher *f)
 {
 	struct tls *t = container_of(f, struct tls, flusher);
 
-	if (t->state == HANDSHAKE)
-		handshake(t);
-	else
-		advance(t);
+	if (t->state == OPEN && t->starved && t->room && !t->fin) {
+		worker_flush(t->w, f);
+		t->starved = false;
+		t->end.events->ready(&t->end, t->room);
+	} else {
+		tls_step(t);
+	}
 }
 
 /* From below. */
@@ -411,19 +443,16 @@ static void on_data(struct end *e, struct bufq *q)
 	struct tls *t = e->user;
 
 	bufq_move(&t->in, q);
-	if (t->state == HANDSHAKE)
-		handshake(t);
-	else
-		advance(t);
+	tls_step(t);
 }
 
 static void on_sent(struct end *e, size_t n)
 {
 	struct tls *t = e->user;
 
-	/* ciphertext counts as its plaintext, which is a little less */
-	if (n > t->owed)
-		n = t->owed;
+	/* What is still queued is at least as long as its plaintext. */
+	t->queued -= n;
+	n = t->owed > t->queued ? t->owed - t->queued : 0;
 	t->owed -= n;
 	if (n)
 		t->end.events->sent(&t->end, n);
@@ -434,8 +463,10 @@ static void on_ready(struct end *e, size_t n)
 	struct tls *t = e->user;
 
 	t->room = n;
-	if (t->state == OPEN && !t->fin)
-		t->end.events->ready(&t->end, n);
+	if (t->state != OPEN || t->fin)
+		return;
+	t->starved = false;
+	t->end.events->ready(&t->end, n);
 }
 
 static void on_eof(struct end *e)
@@ -443,39 +474,28 @@ static void on_eof(struct end *e)
 	struct tls *t = e->user;
 
 	t->lower_eof = true;
-	if (t->state == HANDSHAKE)
-		handshake(t);
-	else
-		advance(t);
+	tls_step(t);
 }
 
 static void on_flushed(struct end *e)
 {
 	struct tls *t = e->user;
 
+	t->flushed = true;
 	t->end.events->flushed(&t->end);
 }
 
 static void on_dead(struct end *e, enum reason why, const char *detail)
 {
 	struct tls *t = e->user;
-	const struct end_events *up = t->end.events;
 
-	t->lower = NULL;
 	flusher_clear(&t->flusher);
 	deadline_clear(&t->deadline);
-	up->dead(&t->end, why, detail);
+	t->end.events->dead(&t->end, why, detail);
 	tls_free(t);
 }
 
-static void on_opened(struct end *e, const char *bound)
-{
-	(void)e;
-	(void)bound;
-}
-
 static const struct end_events lower_events = {
-	.opened = on_opened,
 	.data = on_data,
 	.sent = on_sent,
 	.ready = on_ready,
@@ -483,6 +503,60 @@ static const struct end_events lower_events = {
 	.flushed = on_flushed,
 	.dead = on_dead,
 };
+
+/* Leaving: both parties have said goodbye and the user is gone, but lower has
+ * not seen the peer's half-close; dropped now, it would reset and cut off what
+ * is on its way. */
+
+static void on_late_data(struct end *e, struct bufq *q)
+{
+	(void)e;
+	bufq_clear(q);
+}
+
+static void on_late_sent(struct end *e, size_t n)
+{
+	(void)e;
+	(void)n;
+}
+
+static void on_late_eof(struct end *e)
+{
+	struct tls *t = e->user;
+
+	end_drop(e, REASON_DONE);
+	tls_free(t);
+}
+
+static void on_late_dead(struct end *e, enum reason why, const char *detail)
+{
+	(void)why;
+	(void)detail;
+	tls_free(e->user);
+}
+
+static const struct end_events leaving_events = {
+	.data = on_late_data,
+	.sent = on_late_sent,
+	.ready = on_late_sent,
+	.eof = on_late_eof,
+	.dead = on_late_dead,
+};
+
+static void on_leaving_over(struct deadline *d)
+{
+	on_late_eof(container_of(d, struct tls, deadline)->lower);
+}
+
+static void tls_leave(struct tls *t)
+{
+	flusher_clear(&t->flusher);
+	mbedtls_ssl_free(&t->ssl); /* the context need not outlive it */
+	mbedtls_ssl_init(&t->ssl);
+	end_use(t->lower, &leaving_events, t);
+	end_read(t->lower, BUF_MAX);
+	deadline_set(t->w, &t->deadline, LEAVING_MS, on_leaving_over);
+}
 
 /* Making one. */
 
@@ -496,7 +570,7 @@ static bool setup(struct tls *t, const char *host)
 	t->host = strdup(host);
 	if (!t->host || tlsctx_set_host(&t->ssl, t->host))
 		return false;
-	tlsctx_resume(t->ctx, &t->ssl);
+	tlsctx_resume(t->ctx, &t->ssl, t->host);
 	return true;
 }
 

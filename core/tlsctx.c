@@ -104,6 +104,11 @@ static struct tls_context *context_new(bool server)
 	}
 	mbedtls_ssl_conf_rng(&ctx->conf, mbedtls_ctr_drbg_random, &ctx->drbg);
 	set_protocol(&ctx->conf);
+#ifdef MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED
+	mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+		&ctx->conf,
+		MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+#endif
 	return ctx;
 }
 
@@ -112,6 +117,7 @@ void tls_context_free(struct tls_context *ctx)
 	if (!ctx)
 		return;
 	mbedtls_ssl_session_free(&ctx->session);
+	free(ctx->session_host);
 	mbedtls_ssl_ticket_free(&ctx->tickets);
 	mbedtls_pk_free(&ctx->key);
 	mbedtls_x509_crt_free(&ctx->certs);
@@ -119,9 +125,7 @@ void tls_context_free(struct tls_context *ctx)
 	mbedtls_ctr_drbg_free(&ctx->drbg);
 	mbedtls_entropy_free(&ctx->entropy);
 	free(ctx);
-#if MBEDTLS_VERSION_MAJOR >= 3
-	mbedtls_psa_crypto_free();
-#endif
+	/* PSA is the process's: another context may be using it */
 }
 
 /* Set *error, which is a text of the process (set-up happens once). */
@@ -242,18 +246,29 @@ struct tls_context *tls_server_context(const char *cert, const char *key,
 
 /* Sessions. */
 
-void tlsctx_remember(struct tls_context *ctx, mbedtls_ssl_context *ssl)
+static void forget(struct tls_context *ctx)
 {
 	mbedtls_ssl_session_free(&ctx->session);
 	mbedtls_ssl_session_init(&ctx->session);
-	ctx->has_session = mbedtls_ssl_get_session(ssl, &ctx->session) == 0;
+	free(ctx->session_host);
+	ctx->session_host = NULL;
 }
 
-void tlsctx_resume(struct tls_context *ctx, mbedtls_ssl_context *ssl)
+/* Without a session there is a full handshake, that is all. */
+void tlsctx_remember(struct tls_context *ctx, mbedtls_ssl_context *ssl,
+		     const char *host)
 {
-	/* without it there is a full handshake, that is all */
-	if (ctx->has_session && mbedtls_ssl_set_session(ssl, &ctx->session))
-		ctx->has_session = false;
+	forget(ctx);
+	if (mbedtls_ssl_get_session(ssl, &ctx->session) == 0)
+		ctx->session_host = strdup(host);
+}
+
+void tlsctx_resume(struct tls_context *ctx, mbedtls_ssl_context *ssl,
+		   const char *host)
+{
+	if (ctx->session_host && strcmp(ctx->session_host, host) == 0 &&
+	    mbedtls_ssl_set_session(ssl, &ctx->session))
+		forget(ctx);
 }
 
 /* Does the certificate carry this address (RFC 5280 section 4.2.1.6)? Not all
@@ -297,7 +312,7 @@ int tlsctx_set_host(mbedtls_ssl_context *ssl, const char *host)
 	return mbedtls_ssl_set_hostname(ssl, NULL);
 }
 
-const char *tlsctx_verify_text(const mbedtls_ssl_context *ssl)
+static const char *verify_text(const mbedtls_ssl_context *ssl)
 {
 	static const struct {
 		uint32_t flag;
@@ -320,6 +335,34 @@ const char *tlsctx_verify_text(const mbedtls_ssl_context *ssl)
 		if (flags & texts[i].flag)
 			return texts[i].text;
 	return "the certificate is not acceptable";
+}
+
+void tlsctx_error_text(const mbedtls_ssl_context *ssl, int err, char *out,
+		       size_t size)
+{
+	const char *text = NULL;
+
+	if (err == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED)
+		text = verify_text(ssl);
+	if (text)
+		snprintf(out, size, "%s", text);
+	else
+		mbedtls_strerror(err, out, size);
+}
+
+/* An error is a high and a low code, added. */
+bool tlsctx_no_memory(int err)
+{
+	int low = -(-err & 0x7f), high = err - low;
+
+	return low == MBEDTLS_ERR_MPI_ALLOC_FAILED ||
+	       low == MBEDTLS_ERR_ASN1_ALLOC_FAILED ||
+	       high == MBEDTLS_ERR_SSL_ALLOC_FAILED ||
+	       high == MBEDTLS_ERR_X509_ALLOC_FAILED ||
+	       high == MBEDTLS_ERR_PK_ALLOC_FAILED ||
+	       high == MBEDTLS_ERR_ECP_ALLOC_FAILED ||
+	       high == MBEDTLS_ERR_MD_ALLOC_FAILED ||
+	       high == MBEDTLS_ERR_CIPHER_ALLOC_FAILED;
 }
 
 const char *tls_version(void)

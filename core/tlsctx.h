@@ -23,18 +23,24 @@ struct tls_context {
 	mbedtls_pk_context key;
 	mbedtls_ssl_ticket_context tickets;
 	mbedtls_ssl_session session; /* of the last connection, to resume */
-	bool has_session;
+	char *session_host; /* what it was verified for; NULL: no session */
 	bool server;
 };
 
-/* Keep the session of ssl for the next connection. */
-void tlsctx_remember(struct tls_context *ctx, mbedtls_ssl_context *ssl);
-/* Offer it. */
-void tlsctx_resume(struct tls_context *ctx, mbedtls_ssl_context *ssl);
+/* Keep the session of ssl for the next connection to host. */
+void tlsctx_remember(struct tls_context *ctx, mbedtls_ssl_context *ssl,
+		     const char *host);
+/* Offer what was kept, if it was for host: a session that is resumed is not
+ * verified again. */
+void tlsctx_resume(struct tls_context *ctx, mbedtls_ssl_context *ssl,
+		   const char *host);
 /* Let ssl accept only a certificate for host, a name or an address literal. 0
  * or an error of mbedTLS. */
 int tlsctx_set_host(mbedtls_ssl_context *ssl, const char *host);
-/* Why the certificate was refused, or NULL if it was not that. */
-const char *tlsctx_verify_text(const mbedtls_ssl_context *ssl);
+/* What err of ssl means, in words for its user. */
+void tlsctx_error_text(const mbedtls_ssl_context *ssl, int err, char *out,
+		       size_t size);
+/* Does err say that there was no memory? */
+bool tlsctx_no_memory(int err);
 
 #endif
