@@ -17,6 +17,7 @@
 #define LEAVING_MS   2000         /* for lower's end behind the close_notify */
 #define RECORD       (16 * 1024)  /* plaintext in one record */
 #define OUT_SIZE     (256 * 1024) /* ciphertext in one buf, for bulk */
+#define OUT_MEDIUM   (32 * 1024)
 #define OUT_SMALL    4096
 #define OVERHEAD     64   /* of a record, at most */
 #define ALERTS_MAX   4096 /* bytes that a peer makes us answer unasked */
@@ -71,15 +72,21 @@ static void tls_free(struct tls *t)
 	free(t);
 }
 
-/* The one way to fail: lower is dropped, t is freed. Calls up. */
-static void tls_fail(struct tls *t, enum reason why, const char *detail)
+/* lower is gone, and so are we. Calls up. */
+static void tls_dead(struct tls *t, enum reason why, const char *detail)
 {
-	end_drop(t->lower, why);
 	/* the user knows us by our address, which must stay until it returns */
 	flusher_clear(&t->flusher);
 	deadline_clear(&t->deadline);
 	t->end.events->dead(&t->end, why, detail);
 	tls_free(t);
+}
+
+/* The one way to fail. Calls up. */
+static void tls_fail(struct tls *t, enum reason why, const char *detail)
+{
+	end_drop(t->lower, why);
+	tls_dead(t, why, detail);
 }
 
 /* mbedTLS has failed. Calls up. */
@@ -94,6 +101,60 @@ static void tls_broken(struct tls *t)
 	else if (t->state == HANDSHAKE)
 		why = REASON_TLS;
 	tls_fail(t, why, text);
+}
+
+/* Leaving: both parties have said goodbye and the user is gone, but lower has
+ * not seen the peer's half-close; dropped now, it would reset and cut off what
+ * is on its way. */
+
+static void on_late_data(struct end *e, struct bufq *q)
+{
+	(void)e;
+	bufq_clear(q);
+}
+
+static void on_late_sent(struct end *e, size_t n)
+{
+	(void)e;
+	(void)n;
+}
+
+static void on_late_eof(struct end *e)
+{
+	struct tls *t = e->user;
+
+	end_drop(e, REASON_DONE);
+	tls_free(t);
+}
+
+static void on_late_dead(struct end *e, enum reason why, const char *detail)
+{
+	(void)why;
+	(void)detail;
+	tls_free(e->user);
+}
+
+static const struct end_events leaving_events = {
+	.data = on_late_data,
+	.sent = on_late_sent,
+	.ready = on_late_sent,
+	.eof = on_late_eof,
+	.dead = on_late_dead,
+};
+
+static void on_leaving_over(struct deadline *d)
+{
+	on_late_eof(container_of(d, struct tls, deadline)->lower);
+}
+
+static void tls_leave(struct tls *t)
+{
+	flusher_clear(&t->flusher);
+	mbedtls_ssl_free(&t->ssl); /* the context need not outlive it */
+	mbedtls_ssl_init(&t->ssl);
+	end_use(t->lower, &leaving_events, t);
+	end_read(t->lower, BUF_MAX);
+	deadline_set(t->w, &t->deadline, LEAVING_MS, on_leaving_over);
 }
 
 /* What mbedTLS reads and writes. */
@@ -115,10 +176,12 @@ static int on_recv(void *ctx, unsigned char *p, size_t n)
 /* A buf of out with room. NULL: no memory. */
 static struct buf *out_space(struct tls *t)
 {
-	size_t size = t->expect > OUT_SIZE ? OUT_SIZE : t->expect;
+	size_t size = t->expect;
 
 	if (t->last && buf_tailroom(t->last))
 		return t->last;
+	if (size > OUT_MEDIUM) /* what is queued must not be mostly empty */
+		size = size > OUT_SIZE / 2 ? OUT_SIZE : OUT_MEDIUM;
 	t->last = buf_new(&t->w->pool, size > OUT_SMALL ? size : OUT_SMALL);
 	if (t->last)
 		bufq_put(&t->out, t->last);
@@ -251,8 +314,6 @@ static void tls_left(struct end *e, size_t n)
 {
 	end_left(tls_of(e)->lower, n);
 }
-
-static void tls_leave(struct tls *t);
 
 static void tls_drop(struct end *e, enum reason why)
 {
@@ -390,15 +451,8 @@ static void handshake_done(struct tls *t)
 
 static void handshake(struct tls *t)
 {
-	int err;
+	int err = tlsctx_handshake(&t->ssl);
 
-#if MBEDTLS_VERSION_MAJOR >= 3
-	do
-		err = mbedtls_ssl_handshake(&t->ssl);
-	while (err == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET);
-#else
-	err = mbedtls_ssl_handshake(&t->ssl);
-#endif
 	flush_out(t);
 	if (err == 0) {
 		handshake_done(t);
@@ -487,12 +541,7 @@ static void on_flushed(struct end *e)
 
 static void on_dead(struct end *e, enum reason why, const char *detail)
 {
-	struct tls *t = e->user;
-
-	flusher_clear(&t->flusher);
-	deadline_clear(&t->deadline);
-	t->end.events->dead(&t->end, why, detail);
-	tls_free(t);
+	tls_dead(e->user, why, detail);
 }
 
 static const struct end_events lower_events = {
@@ -503,60 +552,6 @@ static const struct end_events lower_events = {
 	.flushed = on_flushed,
 	.dead = on_dead,
 };
-
-/* Leaving: both parties have said goodbye and the user is gone, but lower has
- * not seen the peer's half-close; dropped now, it would reset and cut off what
- * is on its way. */
-
-static void on_late_data(struct end *e, struct bufq *q)
-{
-	(void)e;
-	bufq_clear(q);
-}
-
-static void on_late_sent(struct end *e, size_t n)
-{
-	(void)e;
-	(void)n;
-}
-
-static void on_late_eof(struct end *e)
-{
-	struct tls *t = e->user;
-
-	end_drop(e, REASON_DONE);
-	tls_free(t);
-}
-
-static void on_late_dead(struct end *e, enum reason why, const char *detail)
-{
-	(void)why;
-	(void)detail;
-	tls_free(e->user);
-}
-
-static const struct end_events leaving_events = {
-	.data = on_late_data,
-	.sent = on_late_sent,
-	.ready = on_late_sent,
-	.eof = on_late_eof,
-	.dead = on_late_dead,
-};
-
-static void on_leaving_over(struct deadline *d)
-{
-	on_late_eof(container_of(d, struct tls, deadline)->lower);
-}
-
-static void tls_leave(struct tls *t)
-{
-	flusher_clear(&t->flusher);
-	mbedtls_ssl_free(&t->ssl); /* the context need not outlive it */
-	mbedtls_ssl_init(&t->ssl);
-	end_use(t->lower, &leaving_events, t);
-	end_read(t->lower, BUF_MAX);
-	deadline_set(t->w, &t->deadline, LEAVING_MS, on_leaving_over);
-}
 
 /* Making one. */
 

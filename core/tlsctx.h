@@ -37,6 +37,8 @@ void tlsctx_resume(struct tls_context *ctx, mbedtls_ssl_context *ssl,
 /* Let ssl accept only a certificate for host, a name or an address literal. 0
  * or an error of mbedTLS. */
 int tlsctx_set_host(mbedtls_ssl_context *ssl, const char *host);
+/* mbedtls_ssl_handshake(), which may stop to show a ticket. */
+int tlsctx_handshake(mbedtls_ssl_context *ssl);
 /* What err of ssl means, in words for its user. */
 void tlsctx_error_text(const mbedtls_ssl_context *ssl, int err, char *out,
 		       size_t size);

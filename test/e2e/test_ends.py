@@ -3,6 +3,7 @@
 byte, a failure as a reset), on all sides."""
 import concurrent.futures
 import hashlib
+import queue
 import random
 import socket
 import threading
@@ -193,6 +194,30 @@ def test_a_stream_that_nobody_reads_stops_nobody(pair):
         assert p.client.rss() + p.server.rss() < before + (8 << 20)
         for s in stuck:
             reset(s)
+
+
+@pytest.mark.parametrize("victim", ["client", "server"])
+def test_a_kill_resets_idle_connections_too(start, victim):
+    """With nothing unread, only SO_LINGER keeps the kernel from a FIN."""
+    server = start("server", "--listen", "127.0.0.1:0").ready()
+    client = start("client", "--socks", "0", "--server",
+                   "ws://127.0.0.1:%d" % server.addr("ws")[1]).ready()
+    ends = queue.Queue()
+
+    def handler(s):
+        s.sendall(s.recv(5))
+        ends.put(recv_all(s))
+
+    with Target(handler) as t:
+        apps = [socks_connect(client.addr("socks"), t.addr) for _ in range(8)]
+        for s in apps:
+            s.sendall(b"hello")
+            assert recv_exact(s, 5) == b"hello"
+        time.sleep(0.1)
+        (server if victim == "server" else client).kill()
+        for s in apps:
+            assert recv_all(s) == (b"", RST)
+            assert ends.get(timeout=20) == (b"", RST)
 
 
 @pytest.mark.parametrize("victim", ["client", "server"])

@@ -2,13 +2,14 @@
 """wsp against native.py: the client against a server that was written from
 docs/protocol.md alone, and the server against such a client."""
 import socket
+import ssl
 import time
 
 import pytest
 
 import native
 from harness import (FIN, RST, Target, echo_handler, free_port, recv_all,
-                     recv_exact, reset, socks_reply, socks_request)
+                     recv_exact, reset, run, socks_reply, socks_request)
 from native import (BINARY, CLOSE, CONNECT, CREDIT, INTERRUPT, PING, PONG,
                     RESPOND, TRANSFER, Closed, fields, number, text)
 
@@ -352,6 +353,34 @@ def test_a_close_resets_the_application(client):
     assert socks_reply(app)[0] == 0
     client.tunnel.frame(CLOSE, b"\x03\xe9")
     assert recv_all(app) == (b"", RST)
+
+
+def test_a_tls_connection_that_is_cut_is_a_reset(start, tmp_path):
+    """A FIN without close_notify: anybody on the way can send one."""
+    cert, key = str(tmp_path / "c"), str(tmp_path / "k")
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+        "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", cert,
+        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    listener = socket.create_server(("127.0.0.1", 0))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    c = start("client", "--socks", "0", "--tls-ca", cert, "--server",
+              "wss://localhost:%d" % listener.getsockname()[1])
+    t = native.accept(context.wrap_socket(listener, server_side=True))
+    c.ready()
+    app = socket.create_connection(c.addr("socks"), 20)
+    app.sendall(b"\5\1\0" + socks_request(("target.example", 80)))
+    recv_exact(app, 2)
+    m = t.recv()
+    t.respond(m.id)
+    assert socks_reply(app)[0] == 0
+    # the socket below TLS: a FIN of its own
+    raw = socket.socket(fileno=t.sock.detach())
+    raw.shutdown(socket.SHUT_WR)
+    assert recv_all(app) == (b"", RST)
+    raw.close()
+    assert c.stop() == 0
+    assert "the TLS connection was cut" in c.log()
 
 
 def test_a_violation_is_closed_with_1002(client):

@@ -86,12 +86,20 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* The bytes in three pieces, each at a fence. */
 static void input(struct ws *w, const void *p, size_t n)
 {
-	uint8_t *copy = fence_copy(p, n);
+	const size_t ends[] = {n / 3, n / 3 + n / 5, n};
+	size_t from = 0;
 
-	ws_input(w, copy, n);
-	fence_free(copy, n);
+	for (int i = 0; i < 3; i++) {
+		size_t len = ends[i] - from;
+		uint8_t *copy = fence_copy((const uint8_t *)p + from, len);
+
+		ws_input(w, copy, len);
+		fence_free(copy, len);
+		from = ends[i];
+	}
 }
 
 static void masking_in_words_is_masking_in_bytes(void **state)
