@@ -56,9 +56,10 @@ static void dial_done(struct dial *d, struct end *conn, enum reason why)
 	ops->done(ctx, conn, why);
 }
 
+/* An address that may not be dialled is the reason only if none may. */
 static void note_failure(struct dial *d, enum reason why)
 {
-	if (d->why == REASON_DONE)
+	if (d->why == REASON_DONE || d->why == REASON_FORBIDDEN)
 		d->why = why;
 }
 

@@ -156,7 +156,10 @@ static bool open_channel(struct resolver *r)
 			      ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
 				      ARES_OPT_SOCK_STATE_CB))
 		return false;
-	return !servers || !ares_set_servers_ports_csv(r->channel, servers);
+	if (!servers || !ares_set_servers_ports_csv(r->channel, servers))
+		return true;
+	ares_destroy(r->channel);
+	return false;
 }
 
 /* The worker's resolver, made at the first use. NULL: no memory. */

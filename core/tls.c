@@ -113,12 +113,6 @@ static void on_late_data(struct end *e, struct bufq *q)
 	bufq_clear(q);
 }
 
-static void on_late_sent(struct end *e, size_t n)
-{
-	(void)e;
-	(void)n;
-}
-
 static void on_late_eof(struct end *e)
 {
 	struct tls *t = e->user;
@@ -134,10 +128,9 @@ static void on_late_dead(struct end *e, enum reason why, const char *detail)
 	tls_free(e->user);
 }
 
+/* Behind flushed() there is nothing to be sent. */
 static const struct end_events leaving_events = {
 	.data = on_late_data,
-	.sent = on_late_sent,
-	.ready = on_late_sent,
 	.eof = on_late_eof,
 	.dead = on_late_dead,
 };

@@ -30,9 +30,9 @@ struct tls_context *tls_server_context(const char *cert, const char *key,
 /* All sessions must be gone. NULL is fine. */
 void tls_context_free(struct tls_context *ctx);
 
-/* A session on lower, which it takes, also on failure. host: name that the
- * certificate must carry, and SNI unless it is an address; NULL for a server.
- * NULL: no memory. */
+/* A session on lower, an OPEN end that it takes, also on failure. host: name
+ * that the certificate must carry, and SNI unless it is an address; NULL for a
+ * server. NULL: no memory. */
 struct end *tls_open(struct worker *w, struct tls_context *ctx,
 		     struct end *lower, const char *host,
 		     const struct end_events *events, void *user);

@@ -50,16 +50,14 @@ static void tunnel_free(struct tunnel *t)
 	free(t);
 }
 
-/* The websocket is gone or is left to itself: end all streams, then us. */
+/* The websocket is gone or is left to itself: end all streams, then us. Users
+ * that hear of it may close the tunnel, whose owner is told nothing then. */
 static void tunnel_end(struct tunnel *t, enum reason why, const char *detail)
 {
-	bool tell = !t->closing;
-
-	t->closing = true;
 	t->ws = NULL;
 	if (t->mux)
 		mux_fail(t->mux, why == REASON_DONE ? REASON_TUNNEL_DOWN : why);
-	if (tell)
+	if (!t->closing)
 		t->events->down(t->ctx, why, detail);
 	tunnel_free(t);
 }
