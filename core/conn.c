@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <uv.h>
 
-#include "proto/addr.h"
 #include "proto/buf.h"
 #include "proto/container.h"
 
@@ -477,34 +476,29 @@ int conn_set_linger(const uv_tcp_t *h, bool on)
 	return 0;
 }
 
-static void name_of(const struct sockaddr_storage *sa, char *out)
+static void name_of(const struct sockaddr_storage *sa, char out[NAME_SIZE])
 {
-	struct addr a = {.host = ""};
-
-	uv_ip_name((const struct sockaddr *)sa, a.host, sizeof(a.host));
-	if (strncmp(a.host, "::ffff:", 7) == 0 && strchr(a.host, '.'))
-		memmove(a.host, a.host + 7, strlen(a.host + 7) + 1);
+	char host[INET6_ADDRSTRLEN] = "", *v4 = host;
 	/* sin_port and sin6_port lie at the same place */
-	a.port = ntohs(((const struct sockaddr_in *)sa)->sin_port);
-	addr_format(&a, out);
+	unsigned int port = ntohs(((const struct sockaddr_in *)sa)->sin_port);
+
+	uv_ip_name((const struct sockaddr *)sa, host, sizeof(host));
+	if (strncmp(host, "::ffff:", 7) == 0 && strchr(host, '.'))
+		v4 = host + 7;
+	snprintf(out, NAME_SIZE, strchr(v4, ':') ? "[%s]:%u" : "%s:%u", v4,
+		 port);
 }
 
 static void learn_names(struct conn *c)
 {
 	struct sockaddr_storage sa;
-	char text[ADDR_TEXT_MAX];
 	int len = sizeof(sa);
 
-	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&sa, &len) == 0) {
-		name_of(&sa, text);
-		snprintf(c->peer, sizeof(c->peer), "%.*s", NAME_SIZE - 1, text);
-	}
+	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&sa, &len) == 0)
+		name_of(&sa, c->peer);
 	len = sizeof(sa);
-	if (uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&sa, &len) == 0) {
-		name_of(&sa, text);
-		snprintf(c->bound, sizeof(c->bound), "%.*s", NAME_SIZE - 1,
-			 text);
-	}
+	if (uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&sa, &len) == 0)
+		name_of(&sa, c->bound);
 }
 
 static void conn_opened(struct conn *c)
