@@ -80,6 +80,11 @@ endif
 
 all: $(O)/wsp $(TOOLS)
 
+# make V=1 shows the commands.
+ifndef V
+Q = @echo '  $(1) $@';
+endif
+
 # The flags are a file that changes when they do: everything depends on it.
 FLAGS := $(CC) $(ALL_CFLAGS) $(LDHARDEN) $(LDFLAGS) $(LIBS)
 ifeq (,$(CLEAN))
@@ -90,37 +95,37 @@ endif
 
 $(O)/gen/wsp.pb.c: proto/wsp.proto proto/wsp.options
 	@mkdir -p $(@D)
-	$(NANOPB) -q -I proto -D $(@D) proto/wsp.proto
+	$(call Q,GEN)$(NANOPB) -q -I proto -D $(@D) proto/wsp.proto
 
 $(O)/gen/wsp.pb.h: $(O)/gen/wsp.pb.c ;
 
 $(O)/gen/%.o: $(O)/gen/%.c $(O)/flags
-	$(CC) $(CPPFLAGS) $(filter-out $(WARN),$(ALL_CFLAGS)) -c $< -o $@
+	$(call Q,CC )$(CC) $(CPPFLAGS) $(filter-out $(WARN),$(ALL_CFLAGS)) -c $< -o $@
 
 $(O)/llhttp/%.o: $(LLHTTP_DIR)/%.c $(O)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(filter-out $(WARN),$(ALL_CFLAGS)) -w -c $< -o $@
+	$(call Q,CC )$(CC) $(CPPFLAGS) $(filter-out $(WARN),$(ALL_CFLAGS)) -w -c $< -o $@
 
 $(O)/proto/%.o: ALL_CFLAGS += -Wconversion
 $(O)/%.o: %.c $(O)/flags | $(O)/gen/wsp.pb.h
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(call Q,CC )$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 LINK = $(CC) $(OPT) $(HARDEN) $(CFLAGS) $(LDHARDEN) $(LDFLAGS) \
 	$(filter %.o,$^) $(LIBS)
 
 $(O)/wsp: $(O)/wsp.o $(OBJ)
-	$(LINK) -o $@
+	$(call Q,LD )$(LINK) -o $@
 $(O)/%: $(O)/test/tools/%.o $(OBJ)
-	$(LINK) -o $@
+	$(call Q,LD )$(LINK) -o $@
 $(O)/unit/%: $(O)/test/unit/%.o $(OBJ)
 	@mkdir -p $(@D)
-	$(LINK) -lcmocka -o $@
+	$(call Q,LD )$(LINK) -lcmocka -o $@
 $(O)/sim/%: $(O)/test/sim/%.o $(OBJ)
 	@mkdir -p $(@D)
-	$(LINK) -o $@
+	$(call Q,LD )$(LINK) -o $@
 $(O)/fuzz_%: $(O)/test/fuzz/fuzz_%.o $(OBJ)
-	$(LINK) -o $@
+	$(call Q,LD )$(LINK) -o $@
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d $(O)/*/*/*.d)
 
@@ -164,7 +169,7 @@ install: all
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	install -m 755 $(O)/wsp $(DESTDIR)$(PREFIX)/bin/wsp
+	install -s -m 755 $(O)/wsp $(DESTDIR)$(PREFIX)/bin/wsp
 	install -m 644 docs/wsp.1 $(DESTDIR)$(PREFIX)/share/man/man1/wsp.1
 	$(O)/wsp completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/wsp
 	$(O)/wsp completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_wsp

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/conn.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <uv.h>
 
+#include "core/socket.h"
 #include "proto/buf.h"
 #include "proto/container.h"
 
 #define QUEUE_HIGH (1024 * 1024) /* send() says stop above this */
 #define READ_FIRST 4096          /* the size of a conn's first read */
-#define READ_STEP  8  /* a full read makes the next this much larger */
-#define GATHER     64 /* pieces in one write */
-#define WRITE_BUFS 4  /* what a uv_write_t holds without malloc */
-#define NAME_SIZE  (INET6_ADDRSTRLEN + 9)
+#define READ_STEP  8     /* a full read makes the next this much larger */
+#define WATCH_MS   15000 /* between looks at a half-closed socket */
+#define GATHER     64    /* pieces in one write */
+#define WRITE_BUFS 4     /* what a uv_write_t holds without malloc */
 
 enum conn_state { OPENING, OPEN, CLOSING };
 
@@ -31,6 +30,7 @@ struct conn {
 	uv_write_t write;
 	uv_shutdown_t shutdown;
 	struct flusher flusher;
+	struct deadline watch; /* behind eof */
 	enum conn_state state;
 	bool reading;       /* uv_read_start() is in force */
 	bool bulk;          /* reads into the worker's scratch memory */
@@ -49,8 +49,8 @@ struct conn {
 	struct buf *rbuf;   /* handed to libuv for the next read */
 	struct bufq queue;  /* waiting for write */
 	struct bufq sent;   /* owned by write */
-	char peer[NAME_SIZE];
-	char bound[NAME_SIZE];
+	char peer[SOCKET_NAME];
+	char bound[SOCKET_NAME];
 };
 
 static struct conn *conn_of(const struct end *e)
@@ -63,39 +63,6 @@ static uv_stream_t *stream_of(struct conn *c)
 	return (uv_stream_t *)&c->tcp;
 }
 
-enum reason conn_reason(int err)
-{
-	switch (err) {
-	case UV_ENETUNREACH:
-	case UV_ENETDOWN:
-	case UV_EADDRNOTAVAIL:
-	case UV_EAFNOSUPPORT:
-		return REASON_NET_UNREACHABLE;
-	case UV_EHOSTUNREACH:
-	case UV_EHOSTDOWN:
-		return REASON_HOST_UNREACHABLE;
-	case UV_ECONNREFUSED:
-		return REASON_REFUSED;
-	case UV_ETIMEDOUT:
-		return REASON_TIMED_OUT;
-	case UV_ECONNRESET:
-	case UV_ECONNABORTED:
-	case UV_EPIPE:
-		return REASON_RESET;
-	case UV_ENOMEM:
-	case UV_ENOBUFS:
-		return REASON_NO_MEMORY;
-	case UV_EMFILE:
-	case UV_ENFILE:
-		return REASON_LIMIT;
-	case UV_EACCES:
-	case UV_EPERM:
-		return REASON_FORBIDDEN;
-	default:
-		return REASON_IO;
-	}
-}
-
 /* Life and death. */
 
 static void on_close(uv_handle_t *h)
@@ -104,6 +71,7 @@ static void on_close(uv_handle_t *h)
 
 	c->w->conns--;
 	flusher_clear(&c->flusher);
+	deadline_clear(&c->watch);
 	bufq_clear(&c->sent);
 	bufq_clear(&c->queue);
 	buf_free(c->rbuf);
@@ -115,6 +83,7 @@ static void conn_close(struct conn *c)
 	if (c->state == CLOSING)
 		return;
 	c->state = CLOSING;
+	deadline_clear(&c->watch);
 	uv_close((uv_handle_t *)&c->tcp, on_close);
 }
 
@@ -124,7 +93,7 @@ static void conn_drop(struct end *e, enum reason why)
 
 	(void)why; /* TCP has one way to say it: a reset */
 	if (c->state == OPEN && c->eof && c->fin_sent)
-		conn_set_linger(&c->tcp, false);
+		socket_linger(&c->tcp, false);
 	conn_close(c);
 }
 
@@ -132,7 +101,7 @@ static void conn_drop(struct end *e, enum reason why)
 static void conn_fail(struct conn *c, int err)
 {
 	conn_close(c);
-	c->end.events->dead(&c->end, conn_reason(err), uv_strerror(err));
+	c->end.events->dead(&c->end, socket_reason(err), uv_strerror(err));
 }
 
 /* Reading. */
@@ -190,40 +159,32 @@ static void read_data(struct conn *c, size_t n, size_t asked)
 	c->end.events->data(&c->end, &q);
 }
 
-/* libuv says EOF when it sees POLLHUP behind a partial read, and the kernel
- * says it once a write has fetched the error: a reset would pass for a clean
- * end (P2). 0: it is one. */
-static int check_eof(struct conn *c)
+/* Behind an end nothing is read, and a reset would not be seen: the other
+ * direction could wait for ever. */
+static void on_watch(struct deadline *d)
 {
-	struct tcp_info info = {.tcpi_state = TCP_CLOSE_WAIT};
-	socklen_t len = sizeof(info);
-	int err = 0;
-	uv_os_fd_t fd;
+	struct conn *c = container_of(d, struct conn, watch);
 
-	if (c->failed)
-		return c->failed;
-	if (uv_fileno((uv_handle_t *)&c->tcp, &fd))
-		return UV_EBADF;
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-	    info.tcpi_state == TCP_CLOSE && !c->fin)
-		return UV_ECONNRESET;
-	len = sizeof(err);
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err)
-		return uv_translate_sys_error(err);
-	return 0;
+	if (c->state != OPEN || c->fin_sent)
+		return;
+	if (socket_is_reset(&c->tcp, c->fin))
+		conn_fail(c, UV_ECONNRESET);
+	else
+		deadline_set(c->w, d, WATCH_MS, on_watch);
 }
 
 static void read_eof(struct conn *c)
 {
-	int err = check_eof(c);
-
-	if (err) {
-		conn_fail(c, err);
+	if (!c->failed && socket_is_reset(&c->tcp, c->fin))
+		c->failed = UV_ECONNRESET;
+	if (c->failed) {
+		conn_fail(c, c->failed);
 		return;
 	}
 	uv_read_stop(stream_of(c));
 	c->reading = false;
 	c->eof = true;
+	deadline_set(c->w, &c->watch, WATCH_MS, on_watch);
 	c->end.events->eof(&c->end);
 }
 
@@ -465,47 +426,12 @@ static struct conn *conn_new(struct worker *w, unsigned int family)
 	return c;
 }
 
-int conn_set_linger(const uv_tcp_t *h, bool on)
-{
-	struct linger l = {.l_onoff = on, .l_linger = 0};
-	uv_os_fd_t fd;
-
-	if (uv_fileno((const uv_handle_t *)h, &fd) ||
-	    setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)))
-		return UV_EINVAL;
-	return 0;
-}
-
-static void name_of(const struct sockaddr_storage *sa, char out[NAME_SIZE])
-{
-	char host[INET6_ADDRSTRLEN] = "", *v4 = host;
-	/* sin_port and sin6_port lie at the same place */
-	unsigned int port = ntohs(((const struct sockaddr_in *)sa)->sin_port);
-
-	uv_ip_name((const struct sockaddr *)sa, host, sizeof(host));
-	if (strncmp(host, "::ffff:", 7) == 0 && strchr(host, '.'))
-		v4 = host + 7;
-	snprintf(out, NAME_SIZE, strchr(v4, ':') ? "[%s]:%u" : "%s:%u", v4,
-		 port);
-}
-
-static void learn_names(struct conn *c)
-{
-	struct sockaddr_storage sa;
-	int len = sizeof(sa);
-
-	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&sa, &len) == 0)
-		name_of(&sa, c->peer);
-	len = sizeof(sa);
-	if (uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&sa, &len) == 0)
-		name_of(&sa, c->bound);
-}
-
 static void conn_opened(struct conn *c)
 {
 	c->state = OPEN;
 	uv_tcp_nodelay(&c->tcp, 1);
-	learn_names(c);
+	socket_name(&c->tcp, true, c->peer);
+	socket_name(&c->tcp, false, c->bound);
 }
 
 static void on_connect(uv_connect_t *req, int err)
@@ -538,7 +464,7 @@ struct end *conn_dial(struct worker *w, const struct sockaddr *sa,
 	if (!c)
 		return NULL;
 	end_use(&c->end, events, user);
-	*err = conn_set_linger(&c->tcp, true);
+	*err = socket_linger(&c->tcp, true);
 	if (!*err)
 		*err = uv_tcp_connect(&c->connect, &c->tcp, sa, on_connect);
 	if (*err) {

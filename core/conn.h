@@ -31,8 +31,6 @@ struct end *conn_dial(struct worker *w, const struct sockaddr *sa,
  * connection has been closed. */
 struct end *conn_accept(struct worker *w, uv_stream_t *listener);
 
-/* SO_LINGER {1,0} on h's socket. */
-int conn_set_linger(const uv_tcp_t *h, bool on);
 /* "ADDR:PORT" of the peer or of this side; valid until the conn is gone. */
 const char *conn_peer(struct end *e);
 const char *conn_bound(struct end *e);
@@ -43,8 +41,5 @@ void conn_keepalive(struct end *e, unsigned int seconds);
 void conn_bulk(struct end *e, unsigned int ms);
 /* Bytes that send() has taken and the socket has not. */
 size_t conn_queued(const struct end *e);
-
-/* A libuv code of connect() or read() as a reason. */
-enum reason conn_reason(int err);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "core/conn.h"
 #include "core/resolve.h"
+#include "core/socket.h"
 #include "proto/addr.h"
 #include "proto/container.h"
 
@@ -128,7 +129,7 @@ static bool dial_next(struct dial *d)
 		}
 		d->attempts[i] = conn_dial(d->w, sa, &attempt_events, d, &err);
 		if (!d->attempts[i]) {
-			note_failure(d, conn_reason(err));
+			note_failure(d, socket_reason(err));
 			continue;
 		}
 		d->running++;

@@ -7,6 +7,7 @@
 
 #include "core/conn.h"
 #include "core/log.h"
+#include "core/socket.h"
 
 #define BACKLOG 1024
 
@@ -108,7 +109,7 @@ struct listener *listen_open(struct worker *w, const struct addr *at,
 	err = bind_to(l, at);
 	/* Accepted sockets inherit it: P2 holds from their first moment. */
 	if (!err)
-		err = conn_set_linger(&l->tcp, true);
+		err = socket_linger(&l->tcp, true);
 	if (!err)
 		err = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
 	if (err) {

@@ -19,6 +19,10 @@ TCP_CLOSE = 7  # a FIN would have made it CLOSE_WAIT
 NOISE = random.Random(1).randbytes(11 << 20)
 
 
+def state_of(s):
+    return s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+
+
 def connect(pair, proxy, target):
     return (socks_connect if proxy == "socks" else http_connect)(
         getattr(pair, proxy), target)
@@ -242,8 +246,7 @@ def test_a_kill_is_a_reset_never_a_clean_end(start, victim):
             threading.Thread(target=send, daemon=True).start()
             data, end = recv_all(s)
             # the sending thread may have fetched the error: ask the kernel
-            if s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO,
-                            1)[0] == TCP_CLOSE:
+            if state_of(s) == TCP_CLOSE:
                 end = RST
             whole = NOISE[:1 << 20] * (len(data) // (1 << 20) + 1)
             with lock:
@@ -268,3 +271,26 @@ def test_a_kill_is_a_reset_never_a_clean_end(start, victim):
             assert prefix, f"round {round_}: the {who} got other bytes"
         server.kill()
         client.kill()
+
+
+def test_a_reset_behind_a_half_close_is_noticed(start):
+    """Nobody sends, nobody reads: only a look at the socket can tell."""
+    fast = {"WSP_TEST_SPEED": "20"}
+    server = start("server", "--listen", "127.0.0.1:0", env=fast).ready()
+    client = start("client", "--socks", "0", "--server", "ws://127.0.0.1:%d"
+                   % server.addr("ws")[1], env=fast).ready()
+    ends = queue.Queue()
+
+    def handler(s):
+        assert recv_all(s) == (b"", FIN)
+        while state_of(s) != TCP_CLOSE:
+            time.sleep(0.05)
+        ends.put(RST)
+
+    with Target(handler) as t:
+        s = socks_connect(client.addr("socks"), t.addr)
+        s.shutdown(socket.SHUT_WR)
+        time.sleep(0.2)
+        reset(s)
+        assert ends.get(timeout=10) == RST
+    assert client.stop() == 0 and server.stop() == 0

@@ -326,16 +326,6 @@ static void names_without_an_address_do_not_exist(void **state)
 	}
 }
 
-static void a_name_server_that_is_not_there_is_an_answer(void **state)
-{
-	struct lookup l;
-
-	setenv("WSP_TEST_DNS", "127.0.0.1:1", 1);
-	l = look_up(*state, "four.test");
-	assert_int_not_equal(l.why, REASON_DONE);
-	assert_int_equal(l.n, 0);
-}
-
 static void a_silent_server_holds_up_no_other_name(void **state)
 {
 	struct fixture *f = *state;
@@ -407,7 +397,6 @@ int main(void)
 		TEST(every_address_has_the_port),
 		TEST(of_many_addresses_only_some_are_taken),
 		TEST(names_without_an_address_do_not_exist),
-		TEST(a_name_server_that_is_not_there_is_an_answer),
 		TEST(a_silent_server_holds_up_no_other_name),
 		TEST(a_lookup_may_be_dropped_at_any_time),
 		TEST(a_resolver_may_be_freed_and_made_again),
