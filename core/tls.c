@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include <mbedtls/ssl.h>
-#include <mbedtls/version.h>
 
 #include "core/tlsctx.h"
 #include "proto/buf.h"
@@ -35,6 +34,7 @@ struct tls {
 	struct flusher flusher;
 	struct deadline deadline; /* of the handshake, of leaving */
 	struct bufq in;           /* ciphertext that has come */
+	bool dry;                 /* and mbedTLS has found that empty */
 	struct bufq out;          /* ciphertext of this call */
 	struct buf *last;         /* the last of out */
 	size_t expect;            /* bytes that out will take, about */
@@ -157,6 +157,7 @@ static int on_recv(void *ctx, unsigned char *p, size_t n)
 	struct tls *t = ctx;
 	struct buf *b = t->in.head;
 
+	t->dry = !b;
 	if (!b)
 		return MBEDTLS_ERR_SSL_WANT_READ;
 	if (n > b->len)
@@ -210,6 +211,21 @@ static void flush_out(struct tls *t)
 	t->room = end_send(t->lower, &t->out);
 }
 
+/* Move everything from one queue to the other, which may not hold what is only
+ * lent to us. */
+static void keep(struct tls *t, struct bufq *from, struct bufq *to)
+{
+	struct buf *b;
+
+	while ((b = bufq_get(from))) {
+		b = buf_own(b, &t->w->pool);
+		if (b)
+			bufq_put(to, b);
+		else
+			t->failed = MBEDTLS_ERR_SSL_ALLOC_FAILED;
+	}
+}
+
 /* Out. */
 
 static void write_plain(struct tls *t, const uint8_t *p, size_t n)
@@ -245,20 +261,13 @@ static void write_all(struct tls *t, struct bufq *q)
 static size_t tls_send(struct end *e, struct bufq *q)
 {
 	struct tls *t = tls_of(e);
-	struct buf *b;
 
 	assert(!t->fin);
 	if (t->state == OPEN && !t->failed) {
 		write_all(t, q);
 		return t->room;
 	}
-	while ((b = bufq_get(q))) {
-		b = buf_own(b, &t->w->pool);
-		if (b)
-			bufq_put(&t->early, b);
-		else
-			t->failed = MBEDTLS_ERR_SSL_ALLOC_FAILED;
-	}
+	keep(t, q, &t->early);
 	t->starved = true;
 	return 0;
 }
@@ -328,36 +337,25 @@ static const struct end_ops tls_ops = {
 	.drop = tls_drop,
 };
 
-/* Keep what was only lent to us. */
 static void own_input(struct tls *t)
 {
 	struct bufq kept;
-	struct buf *b;
 
 	bufq_init(&kept);
-	while ((b = bufq_get(&t->in))) {
-		b = buf_own(b, &t->w->pool);
-		if (b)
-			bufq_put(&kept, b);
-		else
-			t->failed = MBEDTLS_ERR_SSL_ALLOC_FAILED;
-	}
+	keep(t, &t->in, &kept);
 	bufq_move(&t->in, &kept);
 }
 
 /* One result of mbedtls_ssl_read() that is no data. False: nothing more can be
- * read now. */
+ * read now. mbedTLS says WANT_READ also between two steps of its own. */
 static bool read_event(struct tls *t, int k)
 {
 	switch (k) {
-#if MBEDTLS_VERSION_MAJOR >= 3
-	case MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET:
+	case TICKET_SHOWN:
 		tlsctx_remember(t->ctx, &t->ssl, t->host);
 		return true;
-#endif
 	case MBEDTLS_ERR_SSL_WANT_READ:
-	case MBEDTLS_ERR_SSL_WANT_WRITE:
-		return false;
+		return !t->dry;
 	case 0:
 	case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
 		t->closed = true;
@@ -375,6 +373,7 @@ static size_t decrypt(struct tls *t)
 	int k;
 
 	while (n < t->max && !t->closed && !t->failed) {
+		t->dry = false;
 		k = mbedtls_ssl_read(&t->ssl, t->w->plain + n, t->max - n);
 		if (k > 0)
 			n += (size_t)k;
@@ -444,8 +443,12 @@ static void handshake_done(struct tls *t)
 
 static void handshake(struct tls *t)
 {
-	int err = tlsctx_handshake(&t->ssl);
+	int err;
 
+	do {
+		t->dry = false;
+		err = mbedtls_ssl_handshake(&t->ssl);
+	} while (err == MBEDTLS_ERR_SSL_WANT_READ && !t->dry);
 	flush_out(t);
 	if (err == 0) {
 		handshake_done(t);

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <mbedtls/error.h>
-#include <mbedtls/version.h>
 #if MBEDTLS_VERSION_MAJOR >= 3
 #include <psa/crypto.h>
 #endif
@@ -16,12 +15,7 @@
 #include "core/tls.h"
 
 #define TICKET_SECONDS 86400
-#if MBEDTLS_VERSION_MAJOR >= 3
-#define TICKET_SHOWN MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
-#else
-#define TICKET_SHOWN 1 /* never */
-#endif
-#define IP_SAN (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7)
+#define IP_SAN         (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7)
 
 /* Forward secrecy and AEAD only. Debian 12's mbedTLS is faster with ChaCha20
  * than with AES, and constant in time. */
@@ -274,16 +268,6 @@ void tlsctx_resume(struct tls_context *ctx, mbedtls_ssl_context *ssl,
 	if (ctx->session_host && strcmp(ctx->session_host, host) == 0 &&
 	    mbedtls_ssl_set_session(ssl, &ctx->session))
 		forget(ctx);
-}
-
-int tlsctx_handshake(mbedtls_ssl_context *ssl)
-{
-	int err;
-
-	do
-		err = mbedtls_ssl_handshake(ssl);
-	while (err == TICKET_SHOWN);
-	return err;
 }
 
 /* Does the certificate carry this address (RFC 5280 section 4.2.1.6)? Not all

@@ -13,7 +13,15 @@
 #include <mbedtls/pk.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/ssl_ticket.h>
+#include <mbedtls/version.h>
 #include <mbedtls/x509_crt.h>
+
+/* What reading says when tlsctx_remember() should be called. */
+#if MBEDTLS_VERSION_MAJOR >= 3
+#define TICKET_SHOWN MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
+#else
+#define TICKET_SHOWN 1 /* never: the handshake brings the ticket */
+#endif
 
 struct tls_context {
 	mbedtls_ssl_config conf;
@@ -37,8 +45,6 @@ void tlsctx_resume(struct tls_context *ctx, mbedtls_ssl_context *ssl,
 /* Let ssl accept only a certificate for host, a name or an address literal. 0
  * or an error of mbedTLS. */
 int tlsctx_set_host(mbedtls_ssl_context *ssl, const char *host);
-/* mbedtls_ssl_handshake(), which may stop to show a ticket. */
-int tlsctx_handshake(mbedtls_ssl_context *ssl);
 /* What err of ssl means, in words for its user. */
 void tlsctx_error_text(const mbedtls_ssl_context *ssl, int err, char *out,
 		       size_t size);

@@ -26,6 +26,7 @@ static void connect_free(struct connect *c)
 	struct connects *all = c->all;
 
 	DL_DELETE(all->first, c);
+	all->dialling--;
 	free(c);
 	all->ended(all);
 }
@@ -116,7 +117,7 @@ void connect_start(struct connects *all, struct end *stream,
 	struct connect *c;
 	char text[ADDR_TEXT_MAX];
 
-	if (w->conns >= w->max_conns) {
+	if (w->conns + all->dialling >= w->max_conns) {
 		stream_refuse(stream, REASON_LIMIT);
 		return;
 	}
@@ -130,6 +131,7 @@ void connect_start(struct connects *all, struct end *stream,
 	snprintf(c->name, sizeof(c->name), "%s to %s", peer,
 		 addr_format(target, text));
 	DL_APPEND(all->first, c);
+	all->dialling++;
 	end_use(stream, &stream_events, c);
 	c->dial = dial_start(w, target->host, target->port, all->timeout_ms,
 			     &dial_ops, c);

@@ -18,6 +18,7 @@ struct connects {
 	uint64_t timeout_ms;
 	unsigned int keepalive_s;
 	struct connect *first; /* those that still dial */
+	unsigned int dialling;
 	struct relays relays;
 	void (*ended)(struct connects *all); /* one has ended */
 	struct log_limit refused;
