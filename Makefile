@@ -150,7 +150,8 @@ fuzz:
 	@for f in $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/*.c)); do \
 		echo "== $$f"; mkdir -p $(BUILD)/corpus/$$f; \
 		$(BUILD)/fuzz/$$f -artifact_prefix=$(BUILD)/ -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 \
-			-print_final_stats=1 -verbosity=0 $(BUILD)/corpus/$$f || exit 1; done
+			-dict=test/fuzz/tokens.dict -print_final_stats=1 -verbosity=0 \
+			$(BUILD)/corpus/$$f $$(ls -d test/fuzz/seeds/$$f 2>/dev/null) || exit 1; done
 
 lint:
 	@sh test/lint.sh

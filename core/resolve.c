@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <ares.h>
 #include <uv.h>
@@ -278,14 +279,42 @@ static void on_flush(struct flusher *f)
 	free(r);
 }
 
-static bool is_literal(struct resolve *r, const char *host)
+/* An address of digits, one more of r's. */
+static bool take_literal(struct resolve *r, const char *host)
 {
-	struct sockaddr_storage *sa = &r->addrs[0];
+	struct sockaddr_storage *sa = &r->addrs[r->n];
 
 	if (uv_ip4_addr(host, r->port, (struct sockaddr_in *)sa) &&
 	    uv_ip6_addr(host, r->port, (struct sockaddr_in6 *)sa))
 		return false;
-	r->n = 1;
+	r->n++;
+	return true;
+}
+
+/* RFC 6761 section 6.3: whatever a name server or a file would say. */
+static bool is_localhost(const char *host)
+{
+	static const char name[] = "localhost";
+	size_t n = strlen(host);
+
+	if (n && host[n - 1] == '.')
+		n--;
+	if (n < sizeof(name) - 1)
+		return false;
+	n -= sizeof(name) - 1;
+	return strncasecmp(host + n, name, sizeof(name) - 1) == 0 &&
+	       (n == 0 || host[n - 1] == '.');
+}
+
+/* What needs no question. */
+static bool is_known(struct resolve *r, const char *host)
+{
+	if (is_localhost(host)) {
+		take_literal(r, "127.0.0.1");
+		take_literal(r, "::1");
+	} else if (!take_literal(r, host)) {
+		return false;
+	}
 	r->why = REASON_DONE;
 	worker_flush(r->w, &r->flusher);
 	return true;
@@ -322,7 +351,7 @@ struct resolve *resolve_start(struct worker *w, const char *host, uint16_t port,
 	r->done = done;
 	r->ctx = ctx;
 	r->flusher.flush = on_flush;
-	if (is_literal(r, host) || ask(r, host))
+	if (is_known(r, host) || ask(r, host))
 		return r;
 	free(r);
 	return NULL;

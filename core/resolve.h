@@ -19,9 +19,10 @@ struct resolve;
 typedef void resolve_fn(void *ctx, enum reason why,
 			const struct sockaddr_storage *addrs, int n);
 
-/* Look host up; an address literal is answered too. done is called exactly
- * once unless resolve_drop() comes first, never on this stack.
- * NULL: no memory. */
+/* Look host up. An address literal is answered too, and so are localhost and
+ * *.localhost, which no file and no name server is asked about (RFC 6761
+ * section 6.3). done is called exactly once unless resolve_drop() comes first,
+ * never on this stack. NULL: no memory. */
 struct resolve *resolve_start(struct worker *w, const char *host, uint16_t port,
 			      resolve_fn *done, void *ctx);
 void resolve_drop(struct resolve *r);

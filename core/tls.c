@@ -211,8 +211,7 @@ static void flush_out(struct tls *t)
 	t->room = end_send(t->lower, &t->out);
 }
 
-/* Move everything from one queue to the other, which may not hold what is only
- * lent to us. */
+/* Move all of from behind to; what is only lent is copied. */
 static void keep(struct tls *t, struct bufq *from, struct bufq *to)
 {
 	struct buf *b;
@@ -380,8 +379,7 @@ static size_t decrypt(struct tls *t)
 		else if (!read_event(t, k))
 			break;
 	}
-	/* A peer that asks again and again to renegotiate is refused each
-	 * time, and may not read the refusals. */
+	/* refusals to renegotiate, which the peer may ask for and not read */
 	t->alerts += t->out.bytes;
 	if (t->alerts > ALERTS_MAX && !t->failed)
 		t->failed = MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE;

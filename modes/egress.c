@@ -247,15 +247,20 @@ struct target {
 	bool shielded; /* special, and denied by default */
 };
 
-/* Who owns a name must not be able to lift the default by DNS, and "any" means
- * the world: only loopback and CIDR rules allow what is shielded. */
+/* Who owns a name must not be able to lift the default by DNS, "any" means the
+ * world, and services of metadata live in private networks: only loopback and
+ * CIDR rules allow what is shielded. */
 static bool rule_matches(const struct egress_rule *r, const struct target *t)
 {
+	bool explicit = r->kind == RULE_LOOPBACK || r->kind == RULE_CIDR;
+
 	if (t->port < r->port_min || t->port > r->port_max)
+		return false;
+	if (r->allow && t->shielded && !explicit)
 		return false;
 	switch (r->kind) {
 	case RULE_ANY:
-		return !(r->allow && t->shielded);
+		return true;
 	case RULE_LOOPBACK:
 		return t->special;
 	case RULE_PRIVATE:
@@ -264,7 +269,7 @@ static bool rule_matches(const struct egress_rule *r, const struct target *t)
 		return in_net(t->ip, r->net, r->bits);
 	case RULE_NAME:
 	case RULE_SUFFIX:
-		return !(r->allow && t->shielded) && name_matches(r, t->host);
+		return name_matches(r, t->host);
 	}
 	return false;
 }

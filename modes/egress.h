@@ -4,14 +4,14 @@
  * the last one that matches wins; the check is made on the resolved address
  * that is then dialled, and on the name that was asked for.
  *
- *	RULE  CIDR | NAME | *.NAME | loopback | private | any, then
- *[:PORT[-PORT]]
+ *	RULE    TARGET[:PORT[-PORT]]
+ *	TARGET  CIDR | NAME | *.NAME | loopback | private | any
  *
  * Before any rule: all is allowed but loopback, link-local (metadata services
  * too), unspecified and multicast addresses, in every form that carries an
  * IPv4 address inside an IPv6 one (mapped, compatible, NAT64, 6to4).
  * "loopback" in a rule stands for all of these; only it and CIDR rules can
- * allow them: neither "any" nor a name does, since names are their owners'.
+ * allow them: "any", "private" and names, which are their owners', do not.
  */
 #ifndef MODES_EGRESS_H
 #define MODES_EGRESS_H

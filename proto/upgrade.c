@@ -81,21 +81,18 @@ static bool is_blank(char c)
 
 /* llhttp's events. */
 
+/* What is too long keeps its length; who reads it, refuses it. An error here
+ * would depend on how the head has been cut. */
 static int on_url(llhttp_t *p, const char *at, size_t n)
 {
 	struct upgrade *u = p->data;
 
-	if (n >= sizeof(u->url) - u->url_len) {
-		u->why = REASON_TOO_LARGE;
-		return -1;
-	}
-	memcpy(u->url + u->url_len, at, n);
-	u->url_len += n;
-	u->url[u->url_len] = 0;
+	for (size_t i = 0; i < n; i++, u->url_len++)
+		if (u->url_len < sizeof(u->url) - 1)
+			u->url[u->url_len] = at[i];
 	return 0;
 }
 
-/* A name that is too long is none of ours; it keeps its length. */
 static int on_name(llhttp_t *p, const char *at, size_t n)
 {
 	struct upgrade *u = p->data;
@@ -270,6 +267,8 @@ static enum reason check_request(struct upgrade *u)
 		return fail(u, REASON_BAD_VERSION, "WebSocket version");
 	if (u->seen[FIELD_KEY] != 1 || !upgrade_key_is_good(u->key))
 		return fail(u, REASON_BAD_REQUEST, "bad Sec-WebSocket-Key");
+	if (u->url_len >= sizeof(u->url))
+		return fail(u, REASON_TOO_LARGE, "path too long");
 	if (!upgrade_parse_path(u->url, u->req.path))
 		return fail(u, REASON_BAD_REQUEST, "bad path");
 	if (!upgrade_accept(u->key, u->expected))
@@ -304,11 +303,9 @@ static enum reason check_response(struct upgrade *u)
 	return REASON_DONE;
 }
 
-/* llhttp has found an error, or a callback of ours has. */
+/* llhttp has found an error. */
 static enum reason syntax(struct upgrade *u)
 {
-	if (u->why != REASON_DONE)
-		return fail(u, u->why, "head too large");
 	if (!u->server)
 		return fail(u, REASON_NOT_WSP, "no HTTP answer");
 	return fail(u, REASON_BAD_REQUEST, "malformed request");
@@ -327,8 +324,7 @@ enum upgrade_state upgrade_feed(struct upgrade *u, const uint8_t *p, size_t n,
 	if (err == HPE_OK && k == n)
 		return UPGRADE_MORE;
 	if (err == HPE_OK) {
-		u->why = REASON_TOO_LARGE;
-		u->why = syntax(u);
+		u->why = fail(u, REASON_TOO_LARGE, "head too large");
 	} else if (err != HPE_PAUSED_UPGRADE) {
 		u->why = syntax(u);
 	} else {

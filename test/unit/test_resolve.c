@@ -257,14 +257,22 @@ static void literals_are_answered_but_not_at_once(void **state)
 	}
 }
 
+/* RFC 6761 section 6.3. */
 static void localhost_needs_no_name_server(void **state)
 {
-	struct lookup l = look_up(*state, "localhost");
+	static const char *const hosts[] = {"localhost", "LocalHost.",
+					    "a.b.localhost"};
+	struct lookup l;
 
-	assert_int_equal(l.why, REASON_DONE);
-	for (int i = 0; i < l.n; i++)
-		assert_true(strcmp(address(&l, i), "127.0.0.1") == 0 ||
-			    strcmp(address(&l, i), "::1") == 0);
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		l = look_up(*state, hosts[i]);
+		assert_int_equal(l.why, REASON_DONE);
+		assert_int_equal(l.n, 2);
+		assert_string_equal(address(&l, 0), "127.0.0.1");
+		assert_string_equal(address(&l, 1), "::1");
+	}
+	l = look_up(*state, "notlocalhost");
+	assert_int_equal(l.why, REASON_NO_SUCH_NAME);
 }
 
 static void a_name_has_the_addresses_of_the_server(void **state)
