@@ -217,6 +217,34 @@ static void a_head_that_never_ends_is_too_large(void **state)
 	upgrade_free(u);
 }
 
+/* However the head is cut, and though what follows the path is wrong too. */
+static void a_path_that_is_too_long_is_too_large(void **state)
+{
+	static char head[4096] = "GET /";
+	size_t path = UPGRADE_PATH_MAX, n = 5 + path, used;
+	static const char tail[] = " HTTP/1.1\r\nHost: a\r\n"
+				   "Upgrade: websocket\r\n"
+				   "Connection: Upgrade\r\n"
+				   "Sec-WebSocket-Version: 13\r\n"
+				   "Sec-WebSocket-Key: "
+				   "dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+	(void)state;
+	memset(head + 5, 'a', path);
+	memcpy(head + n, tail, sizeof(tail));
+	n += sizeof(tail) - 1;
+	for (size_t at = 0; at < n; at += 7) {
+		struct upgrade *u = upgrade_new_server();
+		const uint8_t *p = (const uint8_t *)head;
+
+		assert_int_equal(upgrade_feed(u, p, at, &used), UPGRADE_MORE);
+		assert_int_equal(upgrade_feed(u, p + at, n - at, &used),
+				 UPGRADE_FAILED);
+		assert_int_equal(upgrade_why(u), REASON_TOO_LARGE);
+		upgrade_free(u);
+	}
+}
+
 static void answers_of_servers(void **state)
 {
 	static const char ok[] =
@@ -320,6 +348,7 @@ int main(void)
 		cmocka_unit_test(a_malformed_negotiation_counts_as_absent),
 		cmocka_unit_test(versions_of_gowsp),
 		cmocka_unit_test(a_head_that_never_ends_is_too_large),
+		cmocka_unit_test(a_path_that_is_too_long_is_too_large),
 		cmocka_unit_test(answers_of_servers),
 		cmocka_unit_test(the_request_is_written_as_gowsp_writes_it),
 		cmocka_unit_test(refusals_are_whole_answers),
