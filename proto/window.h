@@ -6,8 +6,8 @@
  * arrives. Bytes that have left the process are consumed; once half the window
  * has been consumed, the promise is renewed. A window grows only when the
  * sender says that it is blocked by it (docs/protocol.md, CREDIT) while the
- * reader keeps up, by a factor of four: 64 KiB become 64 MiB in five round
- * trips.
+ * reader keeps up and has consumed a window of this size, by a factor of four:
+ * 64 KiB become 64 MiB in five round trips.
  *
  *	size = credit + held + consumed, held: received and still here
  */
@@ -24,6 +24,7 @@ struct window {
 	uint32_t size;
 	uint32_t credit;   /* what the peer may still send */
 	uint32_t consumed; /* left the process, not yet given back */
+	uint32_t proven;   /* left the process since the last growth */
 	bool blocked;      /* the peer has said so, since the last growth */
 };
 
@@ -54,6 +55,8 @@ static inline uint32_t window_left(struct window *w, uint32_t n)
 	uint32_t give;
 
 	w->consumed += n;
+	if (w->proven < w->size) /* 2 * WINDOW_MAX at most */
+		w->proven += n;
 	if (w->consumed < w->size / 2)
 		return 0;
 	give = w->consumed;
@@ -65,7 +68,10 @@ static inline uint32_t window_left(struct window *w, uint32_t n)
 /* By how much the window should grow now, up to max in all; 0: not at all. */
 static inline uint32_t window_wish(const struct window *w, uint32_t max)
 {
-	if (!w->blocked || window_held(w) > w->size / 4 || w->size >= max)
+	uint32_t most = w->size - w->size / 4;
+
+	if (!w->blocked || w->proven < most || window_held(w) > w->size / 4 ||
+	    w->size >= max)
 		return 0;
 	if (w->size > max / WINDOW_STEP)
 		return max - w->size;
@@ -77,6 +83,7 @@ static inline void window_grow(struct window *w, uint32_t n)
 {
 	w->size += n;
 	w->credit += n;
+	w->proven = 0;
 	w->blocked = false;
 }
 

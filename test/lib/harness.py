@@ -234,6 +234,7 @@ class Target:
                 return
             s.settimeout(60)
             threading.Thread(target=self._run, args=(s,), daemon=True).start()
+            del s  # or the last one would stay open
 
     def _run(self, s):
         try:
