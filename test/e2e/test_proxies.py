@@ -90,7 +90,7 @@ def test_curl_through_each_proxy_http_and_https(pair, origin, tls_origin,
     for proxy in (socks_url(p), socks_url(p).replace("5h", "5"), http_url(p)):
         r = curl("-x", proxy, "http://127.0.0.1:%d/" % origin.server_port)
         assert r.stdout == BODY
-        r = curl("-x", proxy, "--cacert", certs["ca"],
+        r = curl("-4", "-x", proxy, "--cacert", certs["ca"],
                  "https://localhost:%d/" % tls_origin.server_port)
         assert r.stdout == BODY, r.stderr
 
