@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
+"""Fixtures of the end-to-end and the interop tests."""
 import os
 import sys
 import time
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, d) for d in ("lib", "e2e", "interop")]
 
 import harness  # noqa: E402
 
