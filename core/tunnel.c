@@ -8,7 +8,6 @@
 #include "proto/mux.h"
 
 #define BACKLOG_MAX   (256 * 1024) /* control that waits: stop listening */
-#define TICK_MS       1000
 #define FRAGMENTS_MAX 64 /* no peer that we know sends any */
 
 struct tunnel {
@@ -17,6 +16,7 @@ struct tunnel {
 	struct mux *mux;      /* NULL: OPENING */
 	struct flusher flusher;
 	struct deadline tick;
+	uint64_t tick_at; /* mux_due() when it was set */
 	const struct tunnel_events *events;
 	void *ctx;
 	bool initiator;
@@ -102,6 +102,33 @@ static void tunnel_finish(struct tunnel *t, enum reason why)
 	tunnel_end(t, why, NULL);
 }
 
+static uint64_t now(const struct tunnel *t)
+{
+	return worker_since(t->w, 0);
+}
+
+static void on_tick(struct deadline *d)
+{
+	struct tunnel *t = container_of(d, struct tunnel, tick);
+
+	t->tick_at = 0;
+	worker_flush(t->w, &t->flusher);
+}
+
+/* Towards gowsp, streams wait for the clock. */
+static void set_tick(struct tunnel *t)
+{
+	uint64_t due = mux_due(t->mux), at = now(t);
+
+	if (due == t->tick_at)
+		return;
+	t->tick_at = due;
+	if (due)
+		deadline_set(t->w, &t->tick, due > at ? due - at : 0, on_tick);
+	else
+		deadline_clear(&t->tick);
+}
+
 /* At the end of a turn: users hear what has become possible, then everything
  * that waits leaves. */
 static void on_flush(struct flusher *f)
@@ -109,7 +136,7 @@ static void on_flush(struct flusher *f)
 	struct tunnel *t = container_of(f, struct tunnel, flusher);
 
 	if (t->mux && !t->closing) {
-		mux_tick(t->mux, worker_now(t->w));
+		mux_tick(t->mux, now(t));
 		mux_notify(t->mux);
 	}
 	if (!t->ws)
@@ -120,17 +147,9 @@ static void on_flush(struct flusher *f)
 		tunnel_finish(t, mux_error(t->mux));
 	} else {
 		set_pause(t);
+		set_tick(t);
 		websocket_wake(t->ws);
 	}
-}
-
-/* Towards gowsp, silence has a meaning. */
-static void on_tick(struct deadline *d)
-{
-	struct tunnel *t = container_of(d, struct tunnel, tick);
-
-	deadline_set(t->w, d, TICK_MS, on_tick);
-	mux_tick(t->mux, worker_now(t->w));
 }
 
 /* The websocket. */
@@ -170,8 +189,6 @@ static void on_opened(void *ctx, const struct upgrade_wsp *peer)
 		tunnel_finish(t, REASON_NO_MEMORY);
 		return;
 	}
-	if (!t->native)
-		on_tick(&t->tick);
 	t->events->up(t->ctx);
 }
 
@@ -195,7 +212,7 @@ static void on_turn(void *ctx)
 		tunnel_end(t, t->broken, "the peer broke the protocol");
 		return;
 	}
-	mux_tick(t->mux, worker_now(t->w));
+	mux_tick(t->mux, now(t));
 	mux_notify(t->mux);
 }
 

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The windows of streams: what we have promised to the peer, what it has
- * promised to us, and towards gowsp, which knows neither, what is held. */
-#include <assert.h>
-
+/* The windows of streams: what we have promised to the peer, and what it has
+ * promised to us. */
 #include <utlist.h>
 
 #include "proto/stream.h"
-
-#define CHOKE_HIGH (1024 * 1024) /* gowsp: held by one stream */
-#define CHOKE_LOW  (512 * 1024)
 
 /* Credit or a notice of being blocked is due. */
 void stream_give(struct stream *s)
@@ -53,42 +48,6 @@ static void grow_window(struct stream *s)
 	stream_give(s);
 }
 
-/* gowsp knows no credit: what one stream holds is watched, and too much of it
- * stops the channel. */
-static void watch_choke(struct stream *s)
-{
-	uint32_t held = window_held(&s->win);
-
-	if (held > CHOKE_HIGH && !s->choking) {
-		s->choking = true;
-		s->mux->choked++;
-	} else if (held < CHOKE_LOW && s->choking) {
-		stream_unchoke(s);
-		s->mux->ops->wake(s->mux->ctx);
-	}
-}
-
-void stream_unchoke(struct stream *s)
-{
-	if (s->choking)
-		s->mux->choked--;
-	s->choking = false;
-}
-
-/* gowsp was promised nothing: the window only counts what is held. */
-void stream_hold(struct stream *s, struct buf *b)
-{
-	if (!budget_take(s->mux->config.budget, b->len)) {
-		stream_abort(s, REASON_LIMIT);
-		return;
-	}
-	s->win.size += b->len;
-	s->silent = s->mux->now;
-	bufq_put(&s->in, b);
-	watch_choke(s);
-	stream_note(s);
-}
-
 bool stream_credit(struct stream *s, uint32_t bytes)
 {
 	if (s->state == STREAM_DEAD)
@@ -112,13 +71,6 @@ void stream_left(struct stream *s, size_t n)
 {
 	uint32_t back;
 
-	assert(n <= window_held(&s->win));
-	if (!s->mux->config.native) {
-		s->win.size -= (uint32_t)n;
-		budget_give(s->mux->config.budget, n);
-		watch_choke(s);
-		return;
-	}
 	back = window_left(&s->win, (uint32_t)n);
 	if (s->rx != HALF_OPEN)
 		return;

@@ -11,14 +11,13 @@
 #include "proto/stream.h"
 
 #define SMALL_MAX 1024 /* data of a control message */
-#define TICK_MS   1000
 #define LIGHT_RUN 64 /* small messages before a heavy stream has its turn */
 
 static_assert(SMALL_MAX >= ADDR_TEXT_MAX + 16, "a CONNECT fits");
 
 /* The table of streams. */
 
-static struct stream *find(struct mux *m, const uint8_t *id, size_t n)
+struct stream *mux_find(struct mux *m, const uint8_t *id, size_t n)
 {
 	struct stream *s;
 
@@ -142,7 +141,7 @@ static void on_connect(struct mux *m)
 		return;
 	}
 	/* An id in use: the stream that has it stays untouched. */
-	s = find(m, m->msg->id, m->msg->id_len);
+	s = mux_find(m, m->msg->id, m->msg->id_len);
 	s = s ? NULL : add(m, m->msg->id, m->msg->id_len);
 	if (!s || !(s->target = malloc(sizeof(target)))) {
 		if (s)
@@ -183,8 +182,8 @@ static enum reason on_interrupt(struct mux *m, struct stream *s)
 {
 	enum reason why;
 
-	if (!m->config.native && m->small_len == 0) {
-		stream_fin(s);
+	if (!m->config.native) {
+		gowsp_interrupt(s, m->small_len > 0);
 		return REASON_DONE;
 	}
 	why = msg_parse_reset(m->small, m->small_len);
@@ -204,8 +203,22 @@ static enum reason on_credit(struct mux *m, struct stream *s)
 	return REASON_DONE;
 }
 
-/* A message that is not data is complete. Unknown ids are those of streams
- * that we have ended while the message was on its way. */
+/* Unknown ids are those of streams that we have ended while the message was on
+ * its way; gowsp is told, since it does not know how streams end. */
+static void on_unknown(struct mux *m)
+{
+	const struct msg_in *msg = m->msg;
+
+	if (m->config.native)
+		return;
+	if (msg->cmd == WspCmd_INTERRUPT)
+		gowsp_unknown(m, msg->id, msg->id_len);
+	else if (msg->cmd == WspCmd_TRANSFER || msg->cmd == WspCmd_RESPOND)
+		mux_control(m, msg_reset(m->config.pool, msg->id, msg->id_len,
+					 REASON_CLOSED, false));
+}
+
+/* A message that is not data is complete. */
 static enum reason on_control(struct mux *m)
 {
 	struct stream *s = m->cur;
@@ -214,8 +227,10 @@ static enum reason on_control(struct mux *m)
 		on_connect(m);
 		return REASON_DONE;
 	}
-	if (!s)
+	if (!s) {
+		on_unknown(m);
 		return REASON_DONE;
+	}
 	switch (m->msg->cmd) {
 	case WspCmd_RESPOND:
 		return on_respond(m, s);
@@ -253,9 +268,8 @@ static enum reason on_end(struct mux *m)
 		why = on_control(m);
 	else if (s && m->msg->data_len == 0 && m->config.native)
 		why = stream_fin(s) ? REASON_DONE : REASON_PROTOCOL;
-	else if (!s && !m->config.native)
-		mux_control(m, msg_reset(m->config.pool, m->msg->id,
-					 m->msg->id_len, REASON_CLOSED, false));
+	else if (!s)
+		on_unknown(m);
 	m->cur = NULL;
 	return why;
 }
@@ -282,7 +296,7 @@ enum reason mux_input(struct mux *m, uint8_t *p, size_t n, bool last)
 		case MSG_MORE:
 			return why;
 		case MSG_HEAD:
-			m->cur = find(m, m->msg->id, m->msg->id_len);
+			m->cur = mux_find(m, m->msg->id, m->msg->id_len);
 			m->small_len = 0;
 			break;
 		case MSG_DATA:
@@ -318,14 +332,13 @@ void mux_fail(struct mux *m, enum reason why)
 
 void mux_tick(struct mux *m, uint64_t now_ms)
 {
-	struct stream *s, *next;
-
 	m->now = now_ms;
-	if (m->config.native || now_ms - m->ticked < TICK_MS)
-		return;
-	m->ticked = now_ms;
-	HASH_ITER(hh, m->streams, s, next)
-	stream_tick(s);
+	gowsp_tick(m);
+}
+
+uint64_t mux_due(const struct mux *m)
+{
+	return m->due;
 }
 
 /* What goes out. */

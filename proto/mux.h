@@ -76,8 +76,10 @@ void mux_notify(struct mux *m);
 struct buf *mux_pull(struct mux *m);
 /* The channel is gone: every stream is dead(why). Calls up. */
 void mux_fail(struct mux *m, enum reason why);
-/* Now it is so late; at least once a second, and cheap. */
+/* Now it is so late; cheap. To be called at mux_due() too, which is 0 when
+ * nothing waits for the clock. */
 void mux_tick(struct mux *m, uint64_t now_ms);
+uint64_t mux_due(const struct mux *m);
 
 unsigned int mux_streams(const struct mux *m);
 /* Bytes of control messages that wait: a peer that does not read must not be

@@ -13,7 +13,6 @@
 #define HEAVY_RUN   64          /* for its next so many messages */
 #define LIGHT_MS    20          /* small data keeps messages short so long */
 #define LIGHT_CHUNK (128 * 1024)
-#define HOLD_MS     30000 /* gowsp: silence after which a held FIN is said */
 
 enum { RING_NONE, RING_LIGHT, RING_HEAVY };
 
@@ -71,8 +70,8 @@ static bool sendable(const struct stream *s)
 {
 	if (s->state == STREAM_DEAD || s->state == STREAM_OFFERED)
 		return false;
-	if (s->state == STREAM_ASKED && !native(s))
-		return false;
+	if (!native(s))
+		return s->state == STREAM_OPEN && gowsp_sendable(s);
 	if (s->queue.head)
 		return s->credit > 0;
 	return s->tx == HALF_DRAIN;
@@ -120,7 +119,7 @@ void stream_free(struct stream *s)
 	unnote(s);
 	unring(s);
 	ungive(s);
-	stream_unchoke(s);
+	gowsp_clear(s);
 	mux_forget(m, s);
 	bufq_clear(&s->queue);
 	bufq_clear(&s->in);
@@ -134,9 +133,9 @@ void stream_reset(struct stream *s, enum reason why)
 {
 	s->state = STREAM_DEAD;
 	s->why = (uint8_t)why;
-	unring(s);
 	ungive(s);
-	bufq_clear(&s->queue);
+	gowsp_clear(s);
+	stream_unqueue(s);
 	stream_note(s);
 }
 
@@ -155,12 +154,14 @@ bool stream_data(struct stream *s, struct buf *b)
 {
 	if (s->state == STREAM_DEAD)
 		return true; /* crossed with what ended it */
-	if (s->rx != HALF_OPEN)
-		return !native(s);
 	if (!native(s)) {
-		stream_hold(s, b);
+		gowsp_heard(s);
+		if (s->rx == HALF_OPEN)
+			gowsp_hold(s, b);
 		return true;
 	}
+	if (s->rx != HALF_OPEN)
+		return false;
 	if (s->state == STREAM_ASKED || !window_take(&s->win, b->len))
 		return false;
 	bufq_put(&s->in, b);
@@ -168,25 +169,14 @@ bool stream_data(struct stream *s, struct buf *b)
 	return true;
 }
 
-/* gowsp's INTERRUPT ends our direction too: nobody would take more. */
-static void end_both(struct stream *s)
-{
-	unring(s);
-	bufq_clear(&s->queue);
-	s->flushed = s->fin_held || s->tx == HALF_DRAIN;
-	s->tx = HALF_SHUT;
-}
-
 bool stream_fin(struct stream *s)
 {
 	if (s->state == STREAM_DEAD)
 		return true;
 	if (s->rx != HALF_OPEN || s->state == STREAM_ASKED)
-		return !native(s);
+		return false;
 	s->rx = HALF_SHUT;
 	s->eof = true;
-	if (!native(s))
-		end_both(s);
 	stream_note(s);
 	return true;
 }
@@ -317,32 +307,29 @@ void stream_tell(struct stream *s)
 
 /* What goes out. */
 
-static void shut_tx(struct stream *s)
+void stream_unqueue(struct stream *s)
+{
+	unring(s);
+	bufq_clear(&s->queue);
+}
+
+void stream_shut(struct stream *s)
 {
 	s->tx = HALF_SHUT;
 	s->flushed = true;
 	stream_note(s);
 }
 
-/* The FIN. gowsp has none: INTERRUPT ends both directions, so the side that
- * dialled the target says it at once, and the one that asked waits for the
- * answer to end (mux_tick() has the deadline). */
 static struct buf *pull_fin(struct stream *s)
 {
-	struct bufpool *pool = s->mux->config.pool;
-	struct buf *b;
+	struct buf *b = buf_new(s->mux->config.pool, 0);
 
-	if (!native(s)) {
-		shut_tx(s);
-		return msg_reset(pool, s->id, s->id_len, REASON_DONE, false);
-	}
-	b = buf_new(pool, 0);
 	if (!b) {
 		s->mux->error = REASON_NO_MEMORY;
 		return NULL;
 	}
 	msg_seal(b, s->id, s->id_len, WspCmd_TRANSFER);
-	shut_tx(s);
+	stream_shut(s);
 	return b;
 }
 
@@ -373,14 +360,11 @@ static void weigh(struct stream *s, uint32_t n)
 		m->config.pace->light_until = m->now + LIGHT_MS;
 }
 
-struct buf *stream_pull(struct stream *s)
+struct buf *stream_pull_data(struct stream *s)
 {
 	uint32_t most = s->mux->config.max_data;
 	struct buf *b;
 
-	unring(s);
-	if (!s->queue.head)
-		return pull_fin(s);
 	b = split(s, s->credit < most ? s->credit : most);
 	if (!b)
 		return NULL;
@@ -396,6 +380,14 @@ struct buf *stream_pull(struct stream *s)
 		stream_note(s);
 	stream_wake(s);
 	return b;
+}
+
+struct buf *stream_pull(struct stream *s)
+{
+	unring(s);
+	if (!native(s))
+		return gowsp_pull(s);
+	return s->queue.head ? stream_pull_data(s) : pull_fin(s);
 }
 
 /* The end that the user sees. */
@@ -428,22 +420,12 @@ static void end_fin_(struct end *e)
 	if (s->tx == HALF_SHUT) { /* gowsp has ended both directions */
 		s->flushed = true;
 		stream_note(s);
-	} else if (!native(s) && s->mux->config.initiator) {
-		s->fin_held = true; /* see pull_fin() */
-		s->silent = s->mux->now;
+	} else if (!native(s)) {
+		gowsp_fin(s);
 	} else {
 		s->tx = HALF_DRAIN;
 		stream_wake(s);
 	}
-}
-
-void stream_tick(struct stream *s)
-{
-	if (!s->fin_held || s->tx != HALF_OPEN ||
-	    s->mux->now - s->silent < HOLD_MS)
-		return;
-	s->tx = HALF_DRAIN;
-	stream_wake(s);
 }
 
 static void end_read_(struct end *e, size_t max)
@@ -460,8 +442,13 @@ static void end_left_(struct end *e, size_t n)
 {
 	struct stream *s = stream_of(e);
 
-	if (s->state != STREAM_DEAD)
+	if (s->state == STREAM_DEAD)
+		return;
+	assert(n <= window_held(&s->win));
+	if (native(s))
 		stream_left(s, n);
+	else
+		gowsp_left(s, n);
 }
 
 static void end_drop_(struct end *e, enum reason why)
@@ -469,6 +456,8 @@ static void end_drop_(struct end *e, enum reason why)
 	struct stream *s = stream_of(e);
 	struct mux *m = s->mux;
 
+	if (!native(s) && gowsp_drop(s))
+		return;
 	if (s->state != STREAM_DEAD &&
 	    (s->tx != HALF_SHUT || s->rx != HALF_SHUT))
 		mux_control(m, msg_reset(m->config.pool, s->id, s->id_len, why,
@@ -495,6 +484,8 @@ void stream_accept(struct end *e, const char *bound)
 				   REASON_DONE, bound, m->config.native));
 	s->state = STREAM_OPEN;
 	stream_first_grant(s);
+	if (!native(s))
+		gowsp_accepted(s);
 	stream_wake(s);
 }
 

@@ -24,6 +24,7 @@
 
 #include <uthash.h>
 
+#include "proto/gowsp.h"
 #include "proto/mux.h"
 #include "proto/window.h"
 
@@ -53,8 +54,6 @@ struct stream {
 	bool flushed;    /* flushed() is due */
 	bool waiting;    /* send() has returned 0: ready() is due with room */
 	bool stuck;      /* credit has run out: tell the peer */
-	bool choking;    /* gowsp: holds more than it should */
-	bool fin_held;   /* gowsp: fin() waits for the peer's end */
 	uint8_t heavy;   /* messages until it counts as small again */
 	uint8_t why;     /* of DEAD, an enum reason */
 	uint32_t credit; /* what may still be sent */
@@ -62,9 +61,9 @@ struct stream {
 	struct window win;
 	struct bufq queue;   /* to be sent */
 	struct bufq in;      /* to be told */
-	uint64_t silent;     /* gowsp: since when nothing came after our fin */
 	struct addr *target; /* of an OFFERED stream, until open() */
 	char *bound;         /* of an ASKED stream, until opened() */
+	struct gowsp go;     /* of a mux that is not native */
 };
 
 struct mux {
@@ -75,6 +74,8 @@ struct mux {
 	struct stream *rings[2]; /* small streams, heavy streams */
 	struct stream *notes;
 	struct stream *gives;
+	struct stream *dues; /* not native: those that wait */
+	uint64_t due;        /* when the first of them has, or before; 0: none */
 	struct bufq control; /* messages that go before data */
 	struct stream *cur;  /* of the message that is arriving */
 	struct msg_in *msg;
@@ -83,9 +84,9 @@ struct mux {
 	struct buf views[VIEWS_MAX];
 	unsigned int nviews;
 	uint64_t next_id;
-	uint64_t now, ticked;
+	uint64_t now;
 	unsigned int light_run; /* small messages in a row */
-	unsigned int choked;    /* streams over the cap, gowsp only */
+	unsigned int choked;    /* not native: streams that hold too much */
 	enum reason error;
 };
 
@@ -101,14 +102,18 @@ bool stream_fin(struct stream *s);
 void stream_reset(struct stream *s, enum reason why);
 /* The same, and the peer is told. */
 void stream_abort(struct stream *s, enum reason why);
-/* Look at the clock. */
-void stream_tick(struct stream *s);
 /* Keep what is lent. */
 void stream_own(struct stream *s);
 /* One event; s may be gone afterwards. */
 void stream_tell(struct stream *s);
-/* The next data or FIN message of s. */
+/* The next message of s. */
 struct buf *stream_pull(struct stream *s);
+/* The same, when there is data and credit. */
+struct buf *stream_pull_data(struct stream *s);
+/* Forget what should have been sent. */
+void stream_unqueue(struct stream *s);
+/* The end of what we send has gone out. */
+void stream_shut(struct stream *s);
 
 /* credit.c: */
 /* The peer's CREDIT. False: a violation. */
@@ -120,12 +125,9 @@ void stream_first_grant(struct stream *s);
 void stream_give(struct stream *s);
 /* n bytes that were delivered have left the process. */
 void stream_left(struct stream *s, size_t n);
-/* gowsp: keep what was not promised, up to the budget; takes b. */
-void stream_hold(struct stream *s, struct buf *b);
-/* s holds the channel no longer. */
-void stream_unchoke(struct stream *s);
 
-/* mux.c, for stream.c: */
+/* mux.c: */
+struct stream *mux_find(struct mux *m, const uint8_t *id, size_t n);
 void mux_control(struct mux *m, struct buf *b);
 void mux_forget(struct mux *m, struct stream *s);
 
