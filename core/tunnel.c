@@ -8,7 +8,7 @@
 #include "proto/mux.h"
 
 #define BACKLOG_MAX   (256 * 1024) /* control that waits: stop listening */
-#define FRAGMENTS_MAX 64 /* no peer that we know sends any */
+#define FRAGMENTS_MAX 64           /* no peer that we know sends any */
 
 struct tunnel {
 	struct worker *w;

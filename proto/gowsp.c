@@ -14,7 +14,7 @@
 #define SILENCE_MS  30000 /* after which a held FIN is said */
 #define ECHO_MS     5000  /* for the peer's INTERRUPT behind ours */
 #define PROBES_MAX  12
-#define FENCE_FIRST '!' /* no id of gowsp's or ours begins so */
+#define FENCE_FIRST '!'           /* no id of gowsp's or ours begins so */
 #define CHOKE_HIGH  (1024 * 1024) /* held by one stream */
 #define CHOKE_LOW   (512 * 1024)
 

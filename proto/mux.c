@@ -11,7 +11,7 @@
 #include "proto/stream.h"
 
 #define SMALL_MAX 1024 /* data of a control message */
-#define LIGHT_RUN 64 /* small messages before a heavy stream has its turn */
+#define LIGHT_RUN 64   /* small messages before a heavy stream has its turn */
 
 static_assert(SMALL_MAX >= ADDR_TEXT_MAX + 16, "a CONNECT fits");
 
