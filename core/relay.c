@@ -49,15 +49,17 @@ static void relay_end(struct relay *r, int gone, enum reason why)
 		all->idle(all);
 }
 
-/* Cut from q what the filter does not let pass. */
-static void apply_filter(struct relay_filter *f, struct bufq *q)
+/* Cut from q, which side i has sent, what the filter does not let pass. */
+static void apply_filter(struct relay_filter *f, int i, struct bufq *q)
 {
+	size_t (*pass)(struct relay_filter *, const uint8_t *, size_t) =
+		i == 0 ? f->pass : f->reply;
 	struct bufq passed;
 	struct buf *b;
 
 	bufq_init(&passed);
 	while ((b = bufq_get(q))) {
-		b->len = (uint32_t)f->pass(f, buf_ptr(b), b->len);
+		b->len = (uint32_t)pass(f, buf_ptr(b), b->len);
 		if (b->len)
 			bufq_put(&passed, b);
 		else
@@ -66,14 +68,29 @@ static void apply_filter(struct relay_filter *f, struct bufq *q)
 	bufq_move(q, &passed);
 }
 
+static void read_side(struct relay *r, int i, size_t n)
+{
+	end_read(r->side[i], r->eof[i] ? 0 : n);
+}
+
+/* Side i will send no more, or nothing that is wanted. */
+static void finish_side(struct relay *r, int i)
+{
+	if (r->eof[i])
+		return;
+	r->eof[i] = true;
+	read_side(r, i, 0);
+	end_fin(r->side[!i]);
+}
+
 static void on_data(struct end *e, struct bufq *q)
 {
 	struct relay *r = e->user;
 	int i = side_of(e);
 	size_t arrived = q->bytes;
 
-	if (i == 0 && r->filter) {
-		apply_filter(r->filter, q);
+	if (r->filter) {
+		apply_filter(r->filter, i, q);
 		if (r->filter->broken(r->filter)) {
 			bufq_clear(q);
 			relay_end(r, SIDES, REASON_BAD_REQUEST);
@@ -82,7 +99,9 @@ static void on_data(struct end *e, struct bufq *q)
 		end_left(e, arrived - q->bytes);
 	}
 	r->bytes[i] += q->bytes;
-	end_read(e, end_send(r->side[!i], q));
+	read_side(r, i, end_send(r->side[!i], q));
+	if (i == 1 && r->filter && r->filter->over(r->filter))
+		finish_side(r, 1);
 }
 
 static void on_sent(struct end *e, size_t n)
@@ -102,16 +121,12 @@ static void on_ready(struct end *e, size_t n)
 {
 	struct relay *r = e->user;
 
-	end_read(r->side[!side_of(e)], n);
+	read_side(r, !side_of(e), n);
 }
 
 static void on_eof(struct end *e)
 {
-	struct relay *r = e->user;
-	int i = side_of(e);
-
-	r->eof[i] = true;
-	end_fin(r->side[!i]);
+	finish_side(e->user, side_of(e));
 }
 
 static void on_flushed(struct end *e)
@@ -164,6 +179,7 @@ bool relay_start(struct relays *all, const struct relay_spec *spec)
 	r->all = all;
 	r->filter = spec->filter;
 	r->eof[0] = spec->eof;
+	r->flushed[1] = spec->flushed;
 	r->bytes[0] = spec->bytes;
 	r->unsent = spec->unsent;
 	if (log_on(LOG_DEBUG))
@@ -175,7 +191,8 @@ bool relay_start(struct relays *all, const struct relay_spec *spec)
 		end_use(r->side[i], &relay_events, r);
 	}
 	for (int i = 0; i < SIDES; i++)
-		end_read(r->side[i], r->eof[!i] ? BUF_MAX : room(r->side[!i]));
+		if (!r->eof[i])
+			end_read(r->side[i], room(r->side[!i]));
 	return true;
 }
 

@@ -24,12 +24,17 @@ struct relays {
 	void (*idle)(struct relays *all); /* count became 0; may be NULL */
 };
 
-/* Looks at what side 0 sends, and says how many of the n bytes may pass; the
+/* Looks at what both sides send, and says how many of the n bytes may pass; the
  * rest is thrown away. Freed with the relay. */
 struct relay_filter {
+	/* From side 0 to side 1. */
 	size_t (*pass)(struct relay_filter *f, const uint8_t *p, size_t n);
 	/* Is what has passed broken, so that both sides must be reset? */
 	bool (*broken)(const struct relay_filter *f);
+	/* From side 1 to side 0. */
+	size_t (*reply)(struct relay_filter *f, const uint8_t *p, size_t n);
+	/* Is that over, so that side 1 counts as finished? */
+	bool (*over)(const struct relay_filter *f);
 	void (*free)(struct relay_filter *f);
 };
 
@@ -40,6 +45,7 @@ struct relay_spec {
 	uint64_t bytes;              /* of side 0 that side 1 has got already */
 	size_t unsent; /* given to side 0 by others, not yet told by sent() */
 	bool eof;      /* side 0 has ended already, and side 1 got its fin() */
+	bool flushed;  /* and has told flushed() */
 };
 
 /* Join the two sides; takes them and the filter. False: no memory; all are

@@ -55,6 +55,16 @@ static bool http_broken(const void *in)
 	return http1_broken(in);
 }
 
+static size_t http_reply(void *in, const uint8_t *p, size_t n)
+{
+	return http1_reply(in, p, n);
+}
+
+static bool http_over(const void *in)
+{
+	return http1_over(in);
+}
+
 /* A request in absolute form is answered by the origin. */
 static void http_accept(void *in, const char *bound, struct reply *reply)
 {
@@ -80,6 +90,8 @@ const struct inbound inbound_http = {
 	.head = http_head,
 	.pass = http_pass,
 	.broken = http_broken,
+	.reply = http_reply,
+	.over = http_over,
 	.accept = http_accept,
 	.refuse = http_refuse,
 };

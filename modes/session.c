@@ -28,6 +28,7 @@ struct session {
 	struct end *stream; /* OPENING */
 	enum state state;
 	bool eof;          /* app has finished sending */
+	bool flushed;      /* and the stream has said so */
 	struct bufq early; /* REQUEST, WAITING: for the target */
 	uint64_t bytes;    /* sent to the target */
 	size_t unsent;     /* of our replies, as far as sent() has told */
@@ -122,6 +123,20 @@ static bool filter_broken(const struct relay_filter *f)
 	return me->inbound->broken(me->in);
 }
 
+static size_t filter_reply(struct relay_filter *f, const uint8_t *p, size_t n)
+{
+	struct filter *me = container_of(f, struct filter, relay);
+
+	return me->inbound->reply(me->in, p, n);
+}
+
+static bool filter_over(const struct relay_filter *f)
+{
+	const struct filter *me = container_of(f, struct filter, relay);
+
+	return me->inbound->over(me->in);
+}
+
 static void filter_free(struct relay_filter *f)
 {
 	struct filter *me = container_of(f, struct filter, relay);
@@ -143,6 +158,8 @@ static bool make_filter(struct session *s, struct relay_filter **out)
 		return false;
 	f->relay.pass = filter_pass;
 	f->relay.broken = filter_broken;
+	f->relay.reply = filter_reply;
+	f->relay.over = filter_over;
 	f->relay.free = filter_free;
 	f->inbound = s->inbound;
 	f->in = s->in;
@@ -160,6 +177,7 @@ static void on_stream_opened(struct end *e, const char *bound)
 		.name = s->name,
 		.bytes = s->bytes,
 		.eof = s->eof,
+		.flushed = s->flushed,
 	};
 
 	s->inbound->accept(s->in, bound, &reply);
@@ -200,7 +218,9 @@ static void on_nothing(struct end *e, size_t n)
 
 static void on_stream_flushed(struct end *e)
 {
-	(void)e; /* the relay will ask again */
+	struct session *s = e->user;
+
+	s->flushed = true; /* the relay will not be told again */
 }
 
 /* Not read before it is a relay's: no data, no eof. */

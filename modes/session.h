@@ -49,10 +49,12 @@ struct inbound {
 	const struct addr *(*target)(const void *in);
 	/* What the target gets first, *n bytes; may be NULL. */
 	const uint8_t *(*head)(const void *in, size_t *n);
-	/* How much of what follows may pass, see struct relay_filter; NULL:
-	 * all of it. */
+	/* How much of what follows may pass, and of the answer, see struct
+	 * relay_filter; pass NULL: all of both. */
 	size_t (*pass)(void *in, const uint8_t *p, size_t n);
 	bool (*broken)(const void *in);
+	size_t (*reply)(void *in, const uint8_t *p, size_t n);
+	bool (*over)(const void *in);
 	/* The answer; bound may be NULL. */
 	void (*accept)(void *in, const char *bound, struct reply *reply);
 	void (*refuse)(void *in, enum reason why, struct reply *reply);

@@ -19,6 +19,8 @@ struct span {
 struct http1 {
 	llhttp_t parser; /* a second opinion on the head, then the body */
 	llhttp_settings_t settings;
+	llhttp_t reply; /* of the origin */
+	llhttp_settings_t reply_settings;
 	char *raw; /* the head as it came */
 	size_t len, size;
 	uint8_t *out; /* the head for the target */
@@ -28,9 +30,12 @@ struct http1 {
 	struct span listed[LISTED_MAX]; /* by Connection */
 	int nlisted;
 	bool connect;
-	bool upgrade;  /* what follows is another protocol */
+	bool upgrade;  /* what follows may be another protocol */
 	bool complete; /* the body has ended */
 	bool broken;
+	bool granted; /* what follows is another protocol */
+	bool opaque;  /* the reply is not what llhttp takes */
+	bool over;    /* the reply has ended */
 	bool has_host;
 	enum reason why;
 };
@@ -108,6 +113,30 @@ static int on_complete(llhttp_t *p)
 	return HPE_PAUSED;
 }
 
+/* RFC 9112 section 6.3: an answer to HEAD has no body, nor have these. */
+static int on_reply_head(llhttp_t *p)
+{
+	struct http1 *h = p->data;
+
+	if (p->status_code == 101) {
+		h->granted = h->upgrade;
+		return 2;
+	}
+	return is(h->method, "HEAD") || p->status_code == 204 ||
+	       p->status_code == 304;
+}
+
+/* RFC 9110 section 15.2: 1xx come before the answer. */
+static int on_reply_complete(llhttp_t *p)
+{
+	struct http1 *h = p->data;
+
+	if (p->status_code < 200)
+		return 0;
+	h->over = true;
+	return HPE_PAUSED;
+}
+
 /* Life. */
 
 struct http1 *http1_new(void)
@@ -120,6 +149,11 @@ struct http1 *http1_new(void)
 	h->settings.on_message_complete = on_complete;
 	llhttp_init(&h->parser, HTTP_REQUEST, &h->settings);
 	h->parser.data = h;
+	llhttp_settings_init(&h->reply_settings);
+	h->reply_settings.on_headers_complete = on_reply_head;
+	h->reply_settings.on_message_complete = on_reply_complete;
+	llhttp_init(&h->reply, HTTP_RESPONSE, &h->reply_settings);
+	h->reply.data = h;
 	return h;
 }
 
@@ -330,8 +364,8 @@ static bool write_head(struct http1 *h, struct span rest)
 {
 	struct span line, name, value;
 
-	/* every line gets shorter or stays, but for these */
-	h->out = malloc(h->len + ADDR_TEXT_MAX + 128);
+	/* a line of four bytes, "a:\r\n", may become one of five */
+	h->out = malloc(2 * h->len + ADDR_TEXT_MAX + 128);
 	if (!h->out)
 		return false;
 	put(h, h->method.p, h->method.n);
@@ -456,7 +490,7 @@ size_t http1_body(struct http1 *h, const uint8_t *p, size_t n)
 {
 	enum llhttp_errno err;
 
-	if (h->connect || h->upgrade)
+	if (h->connect || h->granted)
 		return n;
 	if (h->complete || h->broken || n == 0)
 		return 0;
@@ -474,6 +508,28 @@ size_t http1_body(struct http1 *h, const uint8_t *p, size_t n)
 bool http1_broken(const struct http1 *h)
 {
 	return h->broken;
+}
+
+size_t http1_reply(struct http1 *h, const uint8_t *p, size_t n)
+{
+	enum llhttp_errno err;
+
+	if (h->connect || h->granted || h->opaque)
+		return n;
+	if (h->over)
+		return 0;
+	err = llhttp_execute(&h->reply, (const char *)p, n);
+	if (err == HPE_PAUSED)
+		return (size_t)((const uint8_t *)llhttp_get_error_pos(
+					&h->reply) -
+				p);
+	h->opaque = err != HPE_OK && !h->granted;
+	return n;
+}
+
+bool http1_over(const struct http1 *h)
+{
+	return h->over;
 }
 
 size_t http1_write_reply(char *out, enum reason why)

@@ -48,11 +48,16 @@ const struct addr *http1_target(const struct http1 *h);
 /* The rewritten head, *n bytes, empty for CONNECT; valid as long as h. */
 const uint8_t *http1_head(const struct http1 *h, size_t *n);
 /* How many of the next n bytes behind the head still belong to this request;
- * 0 once it is complete. All of them for CONNECT, and for a request that asks
- * for an upgrade. */
+ * 0 once it is complete. All of them for CONNECT, and once an upgrade that the
+ * request asked for has been granted. */
 size_t http1_body(struct http1 *h, const uint8_t *p, size_t n);
 /* Is the body malformed (chunks)? Then the request must be broken off. */
 bool http1_broken(const struct http1 *h);
+/* How many of the next n bytes from the origin belong to its answer; 0 once
+ * that is over, which an origin need not say by closing, though it was asked
+ * to. All of them for CONNECT, an upgrade, and what llhttp cannot read. */
+size_t http1_reply(struct http1 *h, const uint8_t *p, size_t n);
+bool http1_over(const struct http1 *h);
 
 /* "HTTP/1.1 200 Connection established" for DONE, else the status of why with
  * a short text and Connection: close; out has HTTP1_REPLY_MAX bytes. Returns

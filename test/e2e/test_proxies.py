@@ -270,3 +270,56 @@ def test_socks_knows_what_it_does_not_do(pair):
     s = socket.create_connection(p.socks, 10)
     s.sendall(b"\4\1\0\1\x7f\0\0\1\0")
     assert recv_all(s)[0] == b""
+
+
+def kept_alive(name):
+    """An origin that ignores Connection: close."""
+    def handler(s):
+        while True:
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                piece = s.recv(1)
+                if not piece:
+                    return
+                head += piece
+            body = name + head
+            s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
+                      % (len(body), body))
+    return Target(handler)
+
+
+def test_each_request_goes_to_its_own_host(pair):
+    """Though the origins keep their connections, and though the first request
+    asks for an upgrade, which nobody grants."""
+    p = pair()
+    with kept_alive(b"A") as a, kept_alive(b"B") as b:
+        r = curl("--http2", "-x", http_url(p), "-H", "Cookie: mine",
+                 "http://%s:%d/1" % a.addr, "http://%s:%d/2" % b.addr)
+        assert r.stdout.startswith(b"AGET /1"), r.stderr
+        assert b"BGET /2" in r.stdout, r.stderr
+        s = socket.create_connection(p.http)
+        s.settimeout(10)
+        s.sendall(b"GET http://%s:%d/1 HTTP/1.1\r\nHost: a\r\n"
+                  b"Upgrade: h2c\r\nConnection: Upgrade\r\n\r\n"
+                  % (a.addr[0].encode(), a.addr[1]))
+        s.sendall(b"GET http://secret.example/ HTTP/1.1\r\nHost: "
+                  b"secret.example\r\nProxy-Authorization: secret\r\n\r\n")
+        answer = b"".join(iter(lambda: s.recv(1 << 16), b""))
+        assert answer.startswith(b"HTTP/1.1 200") and b"secret" not in answer
+
+
+def test_a_half_close_with_the_request_leaves_nothing(pair):
+    """Request, data and FIN in one go: the relay must end all the same."""
+    p = pair()
+    with Target(lambda s: (s.sendall(b"".join(iter(lambda: s.recv(99), b""))),
+                           s.close())) as t:
+        before = len(os.listdir(f"/proc/{p.client.pid}/fd"))
+        for _ in range(20):
+            s = socket.create_connection(p.socks)
+            s.sendall(b"\5\1\0" + socks_request(t.addr) + b"hello")
+            s.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: s.recv(1 << 16), b""))
+            assert answer.endswith(b"hello")
+            s.close()
+        time.sleep(0.2)
+        assert len(os.listdir(f"/proc/{p.client.pid}/fd")) <= before

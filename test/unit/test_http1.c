@@ -95,7 +95,7 @@ static void requests_become_what_the_origin_needs(void **state)
 		{"GET http://h/ HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
 		 "Connection: keep-alive, Upgrade\r\n\r\nframes",
 		 "h:80|GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
-		 "Connection: Upgrade\r\n\r\n|frames|0"},
+		 "Connection: Upgrade\r\n\r\n||6"},
 		{"GET http://h/ HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\n\r\n",
 		 "h:80|GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 		 "||0"},
@@ -267,6 +267,118 @@ static void replies_are_whole(void **state)
 			    HTTP1_REPLY_MAX);
 }
 
+/* Fields in their shortest form take one byte more in ours. */
+static void many_short_fields_fit(void **state)
+{
+	struct http1 *h = http1_new();
+	static char head[HTTP1_HEAD_MAX + 1];
+	size_t n =
+		(size_t)sprintf(head, "GET http://h/ HTTP/1.1\r\nHost:h\r\n");
+	size_t fields = 0, used, len;
+
+	(void)state;
+	for (; n + 6 < HTTP1_HEAD_MAX; fields++) {
+		memcpy(head + n, "a:\r\n", 4);
+		n += 4;
+	}
+	memcpy(head + n, "\r\n", 2);
+	n += 2;
+	assert_int_equal(http1_feed(h, (const uint8_t *)head, n, &used),
+			 HTTP1_DONE);
+	http1_head(h, &len);
+	assert_int_equal(len, strlen("GET / HTTP/1.1\r\nHost: h\r\n"
+				     "Connection: close\r\n\r\n") +
+				      5 * fields);
+	http1_free(h);
+}
+
+static struct http1 *request(const char *text)
+{
+	struct http1 *h = http1_new();
+	size_t used;
+
+	assert_int_equal(
+		http1_feed(h, (const uint8_t *)text, strlen(text), &used),
+		HTTP1_DONE);
+	return h;
+}
+
+/* Where the answer ends, however it is cut; what follows does not pass. */
+static void answers_have_an_end(void **state)
+{
+	static const struct {
+		const char *method, *in;
+		int passed; /* -1: all, and no end */
+	} t[] = {
+		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabX", 40},
+		{"GET",
+		 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+		 "1\r\na\r\n0\r\n\r\nX",
+		 58},
+		{"GET", "HTTP/1.1 200 OK\r\n\r\nall until the end", -1},
+		{"GET", "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\naX", 39},
+		{"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nX", 38},
+		{"GET", "HTTP/1.1 304 No\r\nContent-Length: 2\r\n\r\nX", 38},
+		{"GET", "HTTP/1.1 204 No\r\n\r\nX", 19},
+		{"GET",
+		 "HTTP/1.1 103 Early\r\nLink: a\r\n\r\n"
+		 "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\naX",
+		 70},
+		{"GET", "nothing that is HTTP", -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		char head[64];
+		size_t n = strlen(t[i].in);
+
+		snprintf(head, sizeof(head),
+			 "%s http://h/ HTTP/1.1\r\nHost: h\r\n\r\n",
+			 t[i].method);
+		for (size_t at = 0; at <= n; at++) {
+			struct http1 *h = request(head);
+			const uint8_t *p = (const uint8_t *)t[i].in;
+			size_t passed = http1_reply(h, p, at);
+
+			passed += http1_reply(h, p + at, n - at);
+			if (t[i].passed < 0)
+				assert_int_equal(passed, n);
+			else if ((size_t)t[i].passed != passed)
+				fail_msg("%zu of %s", passed, t[i].in);
+			assert_int_equal(http1_over(h), t[i].passed >= 0);
+			http1_free(h);
+		}
+	}
+}
+
+/* Nothing is another protocol before the origin has agreed to it. */
+static void an_upgrade_is_the_origins_to_grant(void **state)
+{
+	static const char ask[] = "GET http://h/ HTTP/1.1\r\nHost: h\r\n"
+				  "Upgrade: websocket\r\n"
+				  "Connection: Upgrade\r\n\r\n";
+	static const char yes[] = "HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\n"
+				  "Connection: Upgrade\r\n\r\nframes";
+	static const char no[] = "HTTP/1.1 200 OK\r\n"
+				 "Content-Length: 0\r\n\r\n";
+	const uint8_t *more = (const uint8_t *)"more";
+	struct http1 *h = request(ask);
+
+	(void)state;
+	assert_int_equal(http1_body(h, more, 4), 0);
+	assert_int_equal(http1_reply(h, (const uint8_t *)yes, sizeof(yes) - 1),
+			 sizeof(yes) - 1);
+	assert_int_equal(http1_body(h, more, 4), 4);
+	assert_int_equal(http1_reply(h, more, 4), 4);
+	assert_false(http1_over(h));
+	http1_free(h);
+	h = request(ask);
+	http1_reply(h, (const uint8_t *)no, sizeof(no) - 1);
+	assert_true(http1_over(h));
+	assert_int_equal(http1_body(h, more, 4), 0);
+	http1_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +387,9 @@ int main(void)
 		cmocka_unit_test(chunks_that_are_malformed_break_the_request),
 		cmocka_unit_test(a_head_has_a_limit),
 		cmocka_unit_test(replies_are_whole),
+		cmocka_unit_test(many_short_fields_fit),
+		cmocka_unit_test(answers_have_an_end),
+		cmocka_unit_test(an_upgrade_is_the_origins_to_grant),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
