@@ -51,15 +51,19 @@ static void tunnel_free(struct tunnel *t)
 }
 
 /* The websocket is gone or is left to itself: end all streams, then us. Users
- * that hear of it may close the tunnel, whose owner is told nothing then. */
+ * that hear of it may close the tunnel, whose owner is told nothing then.
+ * Streams that are complete but for what waits here keep t alive, for nobody
+ * else. */
 static void tunnel_end(struct tunnel *t, enum reason why, const char *detail)
 {
 	t->ws = NULL;
+	deadline_clear(&t->tick);
 	if (t->mux)
 		mux_fail(t->mux, why == REASON_DONE ? REASON_TUNNEL_DOWN : why);
 	if (!t->closing)
 		t->events->down(t->ctx, why, detail);
-	tunnel_free(t);
+	if (!t->mux || mux_streams(t->mux) == 0)
+		tunnel_free(t);
 }
 
 /* The mux. */
@@ -68,8 +72,7 @@ static void on_wake(void *ctx)
 {
 	struct tunnel *t = ctx;
 
-	if (t->ws)
-		worker_flush(t->w, &t->flusher);
+	worker_flush(t->w, &t->flusher);
 }
 
 static void on_open(void *ctx, struct end *e, const struct addr *target)
@@ -135,13 +138,14 @@ static void on_flush(struct flusher *f)
 {
 	struct tunnel *t = container_of(f, struct tunnel, flusher);
 
-	if (t->mux && !t->closing) {
+	if (t->mux && (!t->closing || !t->ws)) {
 		mux_tick(t->mux, now(t));
 		mux_notify(t->mux);
 	}
-	if (!t->ws)
-		return;
-	if (t->closing) {
+	if (!t->ws) {
+		if (mux_streams(t->mux) == 0)
+			tunnel_free(t);
+	} else if (t->closing) {
 		tunnel_finish(t, t->why);
 	} else if (mux_error(t->mux) != REASON_DONE) {
 		tunnel_finish(t, mux_error(t->mux));

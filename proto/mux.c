@@ -75,6 +75,7 @@ void mux_free(struct mux *m)
 {
 	struct stream *s, *next;
 
+	m->gone = false;
 	HASH_ITER(hh, m->streams, s, next)
 	stream_free(s);
 	bufq_clear(&m->control);
@@ -106,7 +107,9 @@ enum reason mux_error(const struct mux *m)
 /* Queue a control message; takes b, NULL means that there was no memory. */
 void mux_control(struct mux *m, struct buf *b)
 {
-	if (b)
+	if (m->gone)
+		buf_free(b);
+	else if (b)
 		bufq_put(&m->control, b);
 	else
 		m->error = REASON_NO_MEMORY;
@@ -323,8 +326,9 @@ void mux_fail(struct mux *m, enum reason why)
 {
 	struct stream *s, *next;
 
+	m->gone = true;
 	HASH_ITER(hh, m->streams, s, next)
-	if (s->state != STREAM_DEAD)
+	if (s->state != STREAM_DEAD && !stream_complete(s))
 		stream_reset(s, why);
 	bufq_clear(&m->control);
 	mux_notify(m);

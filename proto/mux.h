@@ -74,7 +74,9 @@ void mux_notify(struct mux *m);
 /* The next message for the peer, with headroom for a frame header, or NULL.
  * Caller frees. */
 struct buf *mux_pull(struct mux *m);
-/* The channel is gone: every stream is dead(why). Calls up. */
+/* The channel is gone: every stream is dead(why). Those that are complete, with
+ * both FINs said and heard, live on until their users have taken what is left;
+ * wake() tells of each that goes. Calls up. */
 void mux_fail(struct mux *m, enum reason why);
 /* Now it is so late; cheap. To be called at mux_due() too, which is 0 when
  * nothing waits for the clock. */

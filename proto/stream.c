@@ -127,6 +127,8 @@ void stream_free(struct stream *s)
 	free(s->target);
 	free(s->bound);
 	free(s);
+	if (m->gone)
+		m->ops->wake(m->ctx);
 }
 
 void stream_reset(struct stream *s, enum reason why)
@@ -137,6 +139,12 @@ void stream_reset(struct stream *s, enum reason why)
 	gowsp_clear(s);
 	stream_unqueue(s);
 	stream_note(s);
+}
+
+bool stream_complete(const struct stream *s)
+{
+	return s->state == STREAM_OPEN && s->tx == HALF_SHUT &&
+	       s->rx == HALF_SHUT;
 }
 
 void stream_abort(struct stream *s, enum reason why)

@@ -88,6 +88,7 @@ struct mux {
 	unsigned int light_run; /* small messages in a row */
 	unsigned int choked;    /* not native: streams that hold too much */
 	enum reason error;
+	bool gone; /* the channel is */
 };
 
 /* stream.c, for mux.c: */
@@ -100,7 +101,9 @@ void stream_note(struct stream *s);
 bool stream_data(struct stream *s, struct buf *b);
 bool stream_fin(struct stream *s);
 void stream_reset(struct stream *s, enum reason why);
-/* The same, and the peer is told. */
+/* Has all been said and heard on the wire? */
+bool stream_complete(const struct stream *s);
+/* Reset, and the peer is told. */
 void stream_abort(struct stream *s, enum reason why);
 /* Keep what is lent. */
 void stream_own(struct stream *s);

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from harness import (FIN, RST, Target, count, http_connect, recv_all,
-                     recv_exact, reset, socks_connect)
+                     recv_exact, reset, socks_connect, socks_request)
 
 SIZES = [0, 1, 1000, 16384, 65537, 1 << 20, 10 << 20]
 TCP_CLOSE = 7  # a FIN would have made it CLOSE_WAIT
@@ -303,3 +303,44 @@ def test_a_reset_behind_a_half_close_is_noticed(start):
         reset(s)
         assert ends.get(timeout=10) == RST
     assert client.stop() == 0 and server.stop() == 0
+
+
+@pytest.mark.parametrize("who", ["client", "server"])
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_term_cuts_nothing_that_was_sent(start, who, way):
+    """Who sent has gone, who reads is slow, and TERM comes in between."""
+    server = start("server", "--listen", "127.0.0.1:0").ready()
+    client = start("client", "--socks", "0", "--server",
+                   "ws://127.0.0.1:%d" % server.addr("ws")[1]).ready()
+    data = random.Random(7).randbytes(3000000)
+    got = queue.Queue()
+
+    def slow_reader(s):
+        time.sleep(0.7)
+        got.put(recv_all(s))
+
+    def target(s):
+        if way == "up":
+            s.shutdown(socket.SHUT_WR)
+            slow_reader(s)
+        else:
+            s.sendall(data)
+        s.close()
+
+    with Target(target) as t:
+        app = socket.create_connection(client.addr("socks"), 20)
+        app.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        app.sendall(b"\5\1\0" + socks_request(t.addr))
+        recv_exact(app, 12)
+        if way == "up":
+            app.sendall(data)
+        app.shutdown(socket.SHUT_WR)
+        time.sleep(0.1)
+        (client if who == "client" else server).process.terminate()
+        if way == "up":
+            assert recv_all(app) == (b"", FIN)
+        else:
+            slow_reader(app)
+        assert got.get(timeout=20) == (data, FIN)
+    assert server.stop() == 0, server.log()
+    assert client.stop() == 0, client.log()
