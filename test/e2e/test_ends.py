@@ -332,14 +332,15 @@ def test_term_cuts_nothing_that_was_sent(start, who, way):
         app.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         app.sendall(b"\5\1\0" + socks_request(t.addr))
         recv_exact(app, 12)
+        stopping = client if who == "client" else server
+        if way == "up":
+            assert recv_all(app) == (b"", FIN)
+        stopping.process.terminate()
+        stopping.wait_log("stopping")
         if way == "up":
             app.sendall(data)
         app.shutdown(socket.SHUT_WR)
-        time.sleep(0.1)
-        (client if who == "client" else server).process.terminate()
-        if way == "up":
-            assert recv_all(app) == (b"", FIN)
-        else:
+        if way == "down":
             slow_reader(app)
         assert got.get(timeout=20) == (data, FIN)
     assert server.stop() == 0, server.log()
