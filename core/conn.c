@@ -125,10 +125,15 @@ static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *out)
 		*out = uv_buf_init((char *)buf_ptr(c->rbuf), (unsigned)size);
 }
 
-/* libuv was given no memory: the user wants nothing, or not in this turn.
- * Only a pause that outlasts a turn is worth the system calls. */
+/* libuv was given no memory: the user wants nothing, or not in this turn, or
+ * there is none. Only a pause that outlasts a turn is worth the system calls.
+ */
 static void read_nothing(struct conn *c)
 {
+	if (c->max && c->read_turn != c->w->turn) {
+		conn_fail(c, UV_ENOMEM); /* it would be asked again at once */
+		return;
+	}
 	if (c->max || c->stop_turn == c->w->turn || !c->reading)
 		return;
 	uv_read_stop(stream_of(c));
@@ -275,8 +280,8 @@ static void on_shutdown(uv_shutdown_t *req, int err)
 
 	if (c->state == CLOSING)
 		return;
-	if (err && err != UV_ENOTCONN)
-		c->failed = err;
+	if (err) /* ENOTCONN: the peer's reset has come first */
+		c->failed = err == UV_ENOTCONN ? UV_ECONNRESET : err;
 	else
 		c->fin_sent = true;
 	worker_flush(c->w, &c->flusher);
@@ -340,13 +345,9 @@ static size_t conn_send(struct end *e, struct bufq *q)
 	assert(!c->fin);
 	if (c->state == OPEN && !c->writing && !c->queue.head && !c->failed)
 		write_now(c, q);
-	while ((b = bufq_get(q))) {
-		b = buf_own(b, &c->w->pool);
-		if (b)
-			bufq_put(&c->queue, b);
-		else
+	while ((b = bufq_get(q)))
+		if (!bufq_keep(&c->queue, b, &c->w->pool))
 			c->failed = UV_ENOMEM;
-	}
 	if (c->queue.head)
 		conn_pump(c);
 	worker_flush(c->w, &c->flusher);
@@ -474,13 +475,17 @@ struct end *conn_dial(struct worker *w, const struct sockaddr *sa,
 	return &c->end;
 }
 
-struct end *conn_accept(struct worker *w, uv_stream_t *listener)
+struct end *conn_accept(struct worker *w, uv_stream_t *listener, int *err)
 {
 	struct conn *c = conn_new(w, AF_UNSPEC);
 
+	*err = UV_ENOMEM;
 	if (!c)
 		return NULL;
-	if (uv_accept(listener, stream_of(c)) || w->conns > w->max_conns) {
+	*err = uv_accept(listener, stream_of(c));
+	if (!*err && w->conns > w->max_conns)
+		*err = UV_EMFILE;
+	if (*err) {
 		conn_close(c);
 		return NULL;
 	}
@@ -513,11 +518,4 @@ void conn_bulk(struct end *e, unsigned int ms)
 	c->hint = BUF_MAX;
 	if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) == 0)
 		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
-}
-
-size_t conn_queued(const struct end *e)
-{
-	const struct conn *c = conn_of(e);
-
-	return c->queue.bytes + c->sent.bytes;
 }

@@ -27,9 +27,9 @@ struct sockaddr;
  * opened() or dead(). Takes nothing. */
 struct end *conn_dial(struct worker *w, const struct sockaddr *sa,
 		      const struct end_events *events, void *user, int *err);
-/* Accept from a listening handle. NULL: nothing to accept, or no memory; the
- * connection has been closed. */
-struct end *conn_accept(struct worker *w, uv_stream_t *listener);
+/* Accept from a listening handle. NULL: *err, and the connection has been
+ * closed, unless that is UV_ENOMEM: then it still waits. */
+struct end *conn_accept(struct worker *w, uv_stream_t *listener, int *err);
 
 /* "ADDR:PORT" of the peer or of this side; valid until the conn is gone. */
 const char *conn_peer(struct end *e);
@@ -39,7 +39,5 @@ void conn_keepalive(struct end *e, unsigned int seconds);
 /* For a tunnel's socket: read up to size bytes at once into lent memory, and
  * give up when sent bytes stay unacknowledged for ms milliseconds. */
 void conn_bulk(struct end *e, unsigned int ms);
-/* Bytes that send() has taken and the socket has not. */
-size_t conn_queued(const struct end *e);
 
 #endif

@@ -17,12 +17,20 @@ struct listener {
 	listen_fn *on;
 	void *ctx;
 	struct log_limit full;
+	uv_tcp_t spare; /* takes a connection only to close it */
+	bool refusing;  /* spare is in use */
+	bool waiting;   /* and another connection waits for it */
+	bool dropped;
 	char name[ADDR_TEXT_MAX];
 };
 
 static void on_close(uv_handle_t *h)
 {
-	free(h->data);
+	struct listener *l = h->data;
+
+	l->dropped = true;
+	if (!l->refusing)
+		free(l);
 }
 
 void listen_drop(struct listener *l)
@@ -30,21 +38,55 @@ void listen_drop(struct listener *l)
 	uv_close((uv_handle_t *)&l->tcp, on_close);
 }
 
+static void on_connection(uv_stream_t *s, int err);
+
+static void on_refused(uv_handle_t *h)
+{
+	struct listener *l = h->data;
+	bool waiting = l->waiting;
+
+	l->refusing = l->waiting = false;
+	if (l->dropped)
+		free(l);
+	else if (waiting)
+		on_connection((uv_stream_t *)&l->tcp, 0);
+}
+
+/* A connection that nobody accepts would stop libuv from listening. */
+static void refuse(struct listener *l)
+{
+	if (l->refusing) {
+		l->waiting = true;
+		return;
+	}
+	if (uv_tcp_init(&l->w->loop, &l->spare))
+		return;
+	l->spare.data = l;
+	l->refusing = true;
+	uv_accept((uv_stream_t *)&l->tcp, (uv_stream_t *)&l->spare);
+	uv_close((uv_handle_t *)&l->spare, on_refused);
+}
+
 static void on_connection(uv_stream_t *s, int err)
 {
 	struct listener *l = s->data;
-	struct end *e = err < 0 ? NULL : conn_accept(l->w, s);
 	unsigned int skipped;
+	struct end *e;
+	int why = err;
 
+	e = err < 0 ? NULL : conn_accept(l->w, s, &why);
 	if (e) {
 		l->on(l->ctx, e);
 		return;
 	}
+	if (why == UV_ENOMEM && err >= 0)
+		refuse(l);
 	if (log_limit(&l->full, worker_now(l->w), &skipped))
 		log_warn(l->name,
-			 "connection refused: %u open, limit %u "
-			 "(%u more like this)",
-			 l->w->conns, l->w->max_conns, skipped);
+			 "connection refused: %s (%u open, limit %u); "
+			 "%u more like this",
+			 uv_strerror(why), l->w->conns, l->w->max_conns,
+			 skipped);
 }
 
 /* All addresses: of both families where the kernel has IPv6. */

@@ -121,11 +121,13 @@ static int unknown(const struct opt_set *set, const char *word)
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="),
 		 strncmp(word, "--", 2) == 0 ? word + 2 : "");
 	guess = opt_guess(name, names, n);
+	/* what follows '=' may be a secret */
+	fprintf(stderr, "wsp: option %.*s: unknown; ", (int)strcspn(word, "="),
+		word);
 	if (guess)
-		fprintf(stderr, "wsp: option %s: unknown; did you mean --%s?\n",
-			word, guess);
+		fprintf(stderr, "did you mean --%s?\n", guess);
 	else
-		fprintf(stderr, "wsp: option %s: unknown; see --help\n", word);
+		fprintf(stderr, "see --help\n");
 	return USAGE;
 }
 
@@ -144,7 +146,8 @@ static const struct opt_row *find_row(const struct opt_set *set, char *word,
 		if (strncmp(word, "--", 2) == 0 && n == strlen(row->name) + 2 &&
 		    strncmp(word + 2, row->name, n - 2) == 0)
 			return row;
-		if (row->letter && word[1] == row->letter && !word[2])
+		if (row->letter && word[0] == '-' && word[1] == row->letter &&
+		    !word[2])
 			return row;
 	}
 	return NULL;

@@ -4,8 +4,8 @@
  * environment (WSP_NAME), the key of the configuration file, and the texts of
  * --help, the man page and the shells' completions (core/opttext.h).
  *
- * Sources are read in the order file, environment, command line; a list that a
- * later source gives replaces that of an earlier one.
+ * Sources are read in the order file, environment, command line; a later source
+ * that begins a list calls clear(), which may forget those before.
  */
 #ifndef CORE_OPT_H
 #define CORE_OPT_H
@@ -28,7 +28,7 @@ struct opt_row {
 	const char *help;   /* one line */
 	const char *more;   /* for the man page, or NULL */
 	opt_set_fn *set;
-	void (*clear)(void *target); /* of a list: forget other sources' */
+	void (*clear)(void *target); /* of a list: another source begins */
 	const char *env;             /* instead of WSP_NAME */
 	bool secret;                 /* wiped from where it was read */
 	bool early; /* --help, --config: taken before all sources */

@@ -7,14 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include <ares.h>
 #include <uv.h>
 
 #include "proto/container.h"
 
-#define TRY_MS 2000 /* one question to one server */
-#define TRIES  3
+#define TRY_MS    2000 /* one question to one server */
+#define TRIES     3
+#define ASKED_MAX 4096 /* questions at a time */
+#define CONF      "/etc/resolv.conf"
 
 /* A socket of c-ares that the loop watches. */
 struct watch {
@@ -24,11 +27,16 @@ struct watch {
 	ares_socket_t fd;
 };
 
+/* One channel of c-ares. When the machine's name servers change, a new one
+ * takes over, and the old one stays until its last question is answered. */
 struct resolver {
+	struct resolver *older;
 	struct worker *w;
 	ares_channel channel;
 	uv_timer_t timer;
 	struct watch *watches;
+	unsigned int asked;
+	struct timespec conf; /* when CONF was changed */
 };
 
 /*
@@ -37,7 +45,8 @@ struct resolver {
  */
 struct resolve {
 	struct worker *w;
-	resolve_fn *done; /* NULL: dropped while ASKED */
+	struct resolver *by; /* ASKED */
+	resolve_fn *done;    /* NULL: dropped while ASKED */
 	void *ctx;
 	struct flusher flusher;
 	bool asked;
@@ -163,13 +172,47 @@ static bool open_channel(struct resolver *r)
 	return false;
 }
 
+static struct timespec conf_time(void)
+{
+	struct stat st = {0};
+
+	if (stat(CONF, &st))
+		st.st_mtim.tv_sec = 0;
+	return st.st_mtim;
+}
+
+static bool is_current(const struct resolver *r, const struct timespec *conf)
+{
+	return r->conf.tv_sec == conf->tv_sec &&
+	       r->conf.tv_nsec == conf->tv_nsec;
+}
+
+static void resolver_end(struct resolver *r);
+
+static void drop_idle(struct resolver *r)
+{
+	struct resolver *old;
+
+	while ((old = r->older)) {
+		if (old->asked) {
+			r = old;
+			continue;
+		}
+		r->older = old->older;
+		resolver_end(old);
+	}
+}
+
 /* The worker's resolver, made at the first use. NULL: no memory. */
 static struct resolver *get_resolver(struct worker *w)
 {
+	struct timespec conf = conf_time();
 	struct resolver *r = w->resolver;
 
-	if (r)
+	if (r && is_current(r, &conf)) {
+		drop_idle(r);
 		return r;
+	}
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return NULL;
@@ -180,6 +223,8 @@ static struct resolver *get_resolver(struct worker *w)
 	}
 	uv_timer_init(&w->loop, &r->timer);
 	r->timer.data = r;
+	r->conf = conf;
+	r->older = w->resolver;
 	w->resolver = r;
 	return r;
 }
@@ -189,17 +234,22 @@ static void on_timer_closed(uv_handle_t *h)
 	free(h->data);
 }
 
-void resolver_free(struct worker *w)
+static void resolver_end(struct resolver *r)
 {
-	struct resolver *r = w->resolver;
-
-	if (!r)
-		return;
-	w->resolver = NULL;
 	ares_destroy(r->channel);
 	while (r->watches)
 		unwatch(r, r->watches->fd);
 	uv_close((uv_handle_t *)&r->timer, on_timer_closed);
+}
+
+void resolver_free(struct worker *w)
+{
+	struct resolver *r;
+
+	while ((r = w->resolver)) {
+		w->resolver = r->older;
+		resolver_end(r);
+	}
 }
 
 /* Questions. */
@@ -257,6 +307,7 @@ static void on_answer(void *ctx, int status, int timeouts,
 
 	(void)timeouts;
 	r->asked = false;
+	r->by->asked--;
 	if (info && r->done)
 		take_addresses(r, info);
 	if (info)
@@ -330,8 +381,10 @@ static bool ask(struct resolve *r, const char *host)
 	struct resolver *all = get_resolver(r->w);
 	char service[8];
 
-	if (!all)
+	if (!all || all->asked >= ASKED_MAX)
 		return false;
+	all->asked++;
+	r->by = all;
 	snprintf(service, sizeof(service), "%u", (unsigned)r->port);
 	r->asked = true;
 	ares_getaddrinfo(all->channel, host, service, &hints, on_answer, r);

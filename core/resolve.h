@@ -22,7 +22,7 @@ typedef void resolve_fn(void *ctx, enum reason why,
 /* Look host up. An address literal is answered too, and so are localhost and
  * *.localhost, which no file and no name server is asked about (RFC 6761
  * section 6.3). done is called exactly once unless resolve_drop() comes first,
- * never on this stack. NULL: no memory. */
+ * never on this stack. NULL: no memory, or too much is being asked. */
 struct resolve *resolve_start(struct worker *w, const char *host, uint16_t port,
 			      resolve_fn *done, void *ctx);
 void resolve_drop(struct resolve *r);

@@ -216,13 +216,9 @@ static void keep(struct tls *t, struct bufq *from, struct bufq *to)
 {
 	struct buf *b;
 
-	while ((b = bufq_get(from))) {
-		b = buf_own(b, &t->w->pool);
-		if (b)
-			bufq_put(to, b);
-		else
+	while ((b = bufq_get(from)))
+		if (!bufq_keep(to, b, &t->w->pool))
 			t->failed = MBEDTLS_ERR_SSL_ALLOC_FAILED;
-	}
 }
 
 /* Out. */
@@ -355,7 +351,8 @@ static bool read_event(struct tls *t, int k)
 		return true;
 	case MBEDTLS_ERR_SSL_WANT_READ:
 		return !t->dry;
-	case 0:
+	case 0: /* an empty record; on_recv() knows no end */
+		return true;
 	case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
 		t->closed = true;
 		return false;

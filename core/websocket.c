@@ -32,7 +32,8 @@ struct websocket {
 	bool pinged; /* since last_rx */
 	uint64_t ping_ms;
 	uint64_t last_rx; /* CLOSING: since when */
-	size_t room;      /* what lower takes */
+	uint64_t last_tx;
+	size_t room; /* what lower takes */
 	struct flusher flusher;
 	struct deadline deadline;
 };
@@ -71,6 +72,12 @@ static void start_closing(struct websocket *s)
 	end_read(s->lower, BUF_MAX);
 }
 
+static void send_all(struct websocket *s, struct bufq *q)
+{
+	s->last_tx = worker_now(s->w);
+	s->room = end_send(s->lower, q);
+}
+
 static void send_control(struct websocket *s)
 {
 	struct bufq out;
@@ -80,7 +87,7 @@ static void send_control(struct websocket *s)
 	while ((b = ws_pull(s->ws)))
 		bufq_put(&out, b);
 	if (out.head)
-		s->room = end_send(s->lower, &out);
+		send_all(s, &out);
 }
 
 /* One gathered write of what lower takes now. Returns the bytes. */
@@ -98,7 +105,7 @@ static size_t send_messages(struct websocket *s)
 	}
 	n = out.bytes;
 	if (n)
-		s->room = end_send(s->lower, &out);
+		send_all(s, &out);
 	return n;
 }
 
@@ -107,7 +114,8 @@ static void on_flush(struct flusher *f)
 	struct websocket *s = container_of(f, struct websocket, flusher);
 	size_t n, all = 0;
 
-	send_control(s);
+	if (s->room) /* else Pongs wait here, of which there are few */
+		send_control(s);
 	while (s->room && all < TURN_MAX && (n = send_messages(s)))
 		all += n;
 	if (all >= TURN_MAX)
@@ -169,6 +177,10 @@ static void on_alive_check(struct deadline *d)
 {
 	struct websocket *s = container_of(d, struct websocket, deadline);
 	uint64_t silent = worker_since(s->w, s->last_rx);
+	/* A peer that only sends hears nothing else for minutes, if its way is
+	 * slow. gowsp had better not be pinged while it sends. */
+	uint64_t mute =
+		s->ping_ms == PING_MS ? worker_since(s->w, s->last_tx) : 0;
 
 	if (s->paused)
 		silent = 0; /* it is us who do not listen */
@@ -176,14 +188,15 @@ static void on_alive_check(struct deadline *d)
 		fail(s, REASON_DEAD_PEER, NULL);
 		return;
 	}
-	if (silent >= s->ping_ms) {
-		if (!s->pinged)
-			ws_ping(s->ws);
-		s->pinged = true;
+	if ((silent >= s->ping_ms && !s->pinged) || mute >= s->ping_ms) {
+		ws_ping(s->ws);
+		s->pinged = silent >= s->ping_ms;
 		worker_flush(s->w, &s->flusher);
+		mute = 0;
 	}
-	deadline_set(s->w, d, (s->pinged ? DEAD_MS : s->ping_ms) - silent,
-		     on_alive_check);
+	silent = (s->pinged ? DEAD_MS : s->ping_ms) - silent;
+	mute = s->ping_ms - mute;
+	deadline_set(s->w, d, silent < mute ? silent : mute, on_alive_check);
 }
 
 /* The handshake. */
@@ -383,6 +396,8 @@ static void on_ready(struct end *e, size_t n)
 	struct websocket *s = e->user;
 
 	s->room = n;
+	if (s->state == OPEN) /* the kernel's buffer was full, and drains */
+		s->last_rx = worker_now(s->w);
 	websocket_wake(s);
 }
 
@@ -503,7 +518,7 @@ struct websocket *websocket_open(struct worker *w, struct end *lower,
 	if (config->offer)
 		s->offer = *config->offer;
 	s->flusher.flush = on_flush;
-	s->last_rx = worker_now(w);
+	s->last_rx = s->last_tx = worker_now(w);
 	end_use(lower, &lower_events, s);
 	if (!start(s, config)) {
 		websocket_gone(s, REASON_NO_MEMORY);

@@ -32,6 +32,7 @@ static const struct net special[] = {
 	{{0xfe, 0x80}, 10},                                     /* link-local */
 	{{0xff}, 8},                                            /* multicast */
 	{{0xfd, 0x00, 0x0e, 0xc2, [14] = 2, [15] = 0x54}, 128}, /* of AWS */
+	{{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48}, /* RFC 8215: anything */
 };
 
 static const struct net privates[] = {
@@ -67,21 +68,25 @@ static void map_v4(uint8_t out[16], const void *v4)
 }
 
 /* IPv6 addresses that a translator or a tunnel turns into IPv4 ones count as
- * these: NAT64 (RFC 6052, 8215), 6to4 (RFC 3056), v4-compatible (RFC 4291). */
+ * these: NAT64 (RFC 6052), 6to4 (RFC 3056), v4-compatible (RFC 4291),
+ * v4-translated (RFC 2765), Teredo (RFC 4380: inverted). */
 static void unwrap(uint8_t ip[16])
 {
 	static const uint8_t nat64[16] = {0x00, 0x64, 0xff, 0x9b};
-	static const uint8_t nat64_local[16] = {0x00, 0x64, 0xff,
-						0x9b, 0x00, 0x01};
+	static const uint8_t translated[16] = {[8] = 0xff, [9] = 0xff};
+	static const uint8_t teredo[16] = {0x20, 0x01};
 	static const uint8_t compatible[16] = {0};
 	static const uint8_t sixtofour[16] = {0x20, 0x02};
 	uint8_t v4[4];
 
-	if (in_net(ip, nat64, 96) || in_net(ip, nat64_local, 48) ||
+	if (in_net(ip, nat64, 96) || in_net(ip, translated, 96) ||
 	    (in_net(ip, compatible, 96) && !in_net(ip, compatible, 127)))
 		memcpy(v4, ip + 12, 4);
 	else if (in_net(ip, sixtofour, 16))
 		memcpy(v4, ip + 2, 4);
+	else if (in_net(ip, teredo, 32))
+		for (int i = 0; i < 4; i++)
+			v4[i] = (uint8_t)~ip[12 + i];
 	else
 		return;
 	map_v4(ip, v4);

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "modes/options.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/upgrade.h"
 
-#define PORT_SOCKS  1080
-#define PORT_HTTP   8080
-#define SECONDS_MAX 86400
+#define PORT_SOCKS    1080
+#define PORT_HTTP     8080
+#define SECONDS_MAX   86400
+#define KEEPALIVE_MAX 32767 /* what Linux takes */
 
 /* Texts are copied: where they were read may be wiped. */
 static const char *set_text(char **to, const char *value)
@@ -188,9 +190,11 @@ static const char *add_deny(void *t, const char *value)
 	return egress_add(&((struct options *)t)->egress, false, value);
 }
 
-static void clear_rules(void *t)
+/* Rules of all sources count, those of the file first: that one source should
+ * lift another's --deny unnoticed would be no help. */
+static void keep_rules(void *t)
 {
-	((struct options *)t)->egress.count = 0;
+	(void)t;
 }
 
 static const char *set_connect_timeout(void *t, const char *value)
@@ -219,8 +223,8 @@ static const char *set_keepalive(void *t, const char *value)
 	uint64_t ms;
 	const char *error = read_seconds(value, &ms);
 
-	if (!error && ms % 1000)
-		return "not a whole number of seconds";
+	if (!error && (ms % 1000 || ms / 1000 > KEEPALIVE_MAX))
+		return "not a whole number of seconds (0 to 32767)";
 	if (!error)
 		o->tcp_keepalive_s = (unsigned int)(ms / 1000);
 	return error;
@@ -292,7 +296,8 @@ static const char *set_ready_fd(void *t, const char *value)
 	char *end;
 	long n = strtol(value, &end, 10);
 
-	if (end == value || *end || n < 0 || n > 65535)
+	if (end == value || *end || n < 0 || n > 65535 ||
+	    fcntl((int)n, F_GETFD) < 0)
 		return "not the number of an open descriptor";
 	o->ready_fd = (int)n;
 	return NULL;
@@ -390,21 +395,23 @@ static const struct opt_row rows[] = {
 	 .modes = MODE_CLIENT,
 	 .help = "do not verify the server's certificate",
 	 .set = set_insecure},
-	{.name = "allow",
-	 .arg = OPT_REQUIRED,
-	 .modes = MODE_SERVER,
-	 .value = "RULE",
-	 .help = "dial targets that match (see wsp help rules)",
-	 .more = "The last of all --allow and --deny that matches wins.",
-	 .set = add_allow,
-	 .clear = clear_rules},
 	{.name = "deny",
 	 .arg = OPT_REQUIRED,
 	 .modes = MODE_SERVER,
 	 .value = "RULE",
 	 .help = "refuse targets that match",
 	 .set = add_deny,
-	 .clear = clear_rules},
+	 .clear = keep_rules},
+	{.name = "allow",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_SERVER,
+	 .value = "RULE",
+	 .help = "dial targets that match (see wsp help rules)",
+	 .more = "The last of all --allow and --deny that matches wins; "
+		 "those of the file come first, then WSP_DENY, WSP_ALLOW, "
+		 "and the command line's.",
+	 .set = add_allow,
+	 .clear = keep_rules},
 	{.name = "allow-anonymous",
 	 .modes = BOTH,
 	 .help = "listen beyond this machine without a secret",

@@ -295,6 +295,16 @@ static bool filter_early(struct session *s, struct bufq *q)
 	return !in->broken(s->in);
 }
 
+static bool keep_early(struct session *s, struct bufq *q)
+{
+	struct buf *b;
+	bool good = true;
+
+	while ((b = bufq_get(q)))
+		good &= bufq_keep(&s->early, b, &s->all->worker->pool);
+	return good;
+}
+
 static void early_data(struct session *s, struct bufq *q)
 {
 	if (!filter_early(s, q)) {
@@ -302,10 +312,10 @@ static void early_data(struct session *s, struct bufq *q)
 		session_refuse(s, REASON_BAD_REQUEST);
 	} else if (s->state == OPENING) {
 		forward(s, q);
-	} else {
-		bufq_move(&s->early, q);
-		if (s->early.bytes >= EARLY_MAX)
-			end_read(s->app, 0);
+	} else if (!keep_early(s, q)) {
+		session_refuse(s, REASON_NO_MEMORY);
+	} else if (s->early.bytes >= EARLY_MAX) {
+		end_read(s->app, 0);
 	}
 }
 

@@ -13,6 +13,7 @@
 struct budget {
 	size_t limit;
 	size_t used;
+	unsigned int grown; /* windows that are larger than at first */
 };
 
 /* Take n bytes. False: they are not there, and nothing was taken. */

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IDLE_MAX (8u * 1024 * 1024) /* bytes that the pool keeps */
+#include "proto/container.h"
+
+#define SMALL_MAX 512 /* bytes of payload that join another buf */
+#define IDLE_MAX  (8u * 1024 * 1024) /* bytes that the pool keeps */
 
 /* Payload sizes. The allocation is larger by the headroom. */
 static const uint32_t classes[BUF_CLASSES] = {
@@ -159,6 +162,23 @@ void bufq_put(struct bufq *q, struct buf *b)
 	*q->tail = b;
 	q->tail = &b->next;
 	q->bytes += b->len;
+}
+
+bool bufq_keep(struct bufq *q, struct buf *b, struct bufpool *p)
+{
+	struct buf *last =
+		q->head ? container_of(q->tail, struct buf, next) : NULL;
+
+	if (last && b->len <= SMALL_MAX && b->len <= buf_tailroom(last)) {
+		buf_append(last, buf_ptr(b), b->len);
+		q->bytes += b->len;
+		buf_free(b);
+		return true;
+	}
+	b = buf_own(b, p);
+	if (b)
+		bufq_put(q, b);
+	return b != NULL;
 }
 
 struct buf *bufq_get(struct bufq *q)

@@ -19,6 +19,27 @@ void stream_give(struct stream *s)
 
 /* Windows. */
 
+/* The last eighth of the budget is kept for the smallest promises to new
+ * streams, another for their first windows; the rest is shared by the windows
+ * that have grown. */
+static size_t growth_limit(const struct budget *b)
+{
+	return b->limit - b->limit / 4;
+}
+
+/* What one of the windows that have grown may have, s's being one. */
+static uint32_t fair_share(const struct stream *s)
+{
+	const struct budget *b = s->mux->config.budget;
+	size_t share = growth_limit(b) / (b->grown + !s->grown);
+
+	if (share > b->limit / 4)
+		share = b->limit / 4;
+	if (share < MUX_GRANT_FIRST)
+		share = MUX_GRANT_FIRST;
+	return share < WINDOW_MAX ? (uint32_t)share : WINDOW_MAX;
+}
+
 /* The first window is larger while memory is plentiful. */
 void stream_first_grant(struct stream *s)
 {
@@ -26,7 +47,7 @@ void stream_first_grant(struct stream *s)
 	uint32_t more = MUX_GRANT_FIRST - s->win.size;
 
 	if (!s->mux->config.native || s->win.size >= MUX_GRANT_FIRST ||
-	    b->used > b->limit / 2 || !budget_take(b, more))
+	    b->used + more > b->limit - b->limit / 8 || !budget_take(b, more))
 		return;
 	window_grow(&s->win, more);
 	s->give += more;
@@ -36,16 +57,34 @@ void stream_first_grant(struct stream *s)
 static void grow_window(struct stream *s)
 {
 	struct budget *b = s->mux->config.budget;
-	size_t max = b->limit / 4 < WINDOW_MAX ? b->limit / 4 : WINDOW_MAX;
-	uint32_t more = window_wish(&s->win, (uint32_t)max);
+	uint32_t more = window_wish(&s->win, fair_share(s));
 
-	while (more >= MUX_GRANT && !budget_take(b, more))
+	while (more >= MUX_GRANT &&
+	       (b->used + more > growth_limit(b) || !budget_take(b, more)))
 		more /= 2;
 	if (more < MUX_GRANT)
 		return;
+	b->grown += !s->grown;
+	s->grown = true;
 	window_grow(&s->win, more);
 	s->give += more;
 	stream_give(s);
+}
+
+/* A window that has more than its share, since others have grown, gives back
+ * less credit than it could. Returns by how much it has shrunk. */
+static uint32_t shrink(struct stream *s, uint32_t back)
+{
+	uint32_t share = fair_share(s);
+	uint32_t n = s->win.size > share ? s->win.size - share : 0;
+
+	if (!s->grown)
+		return 0;
+	if (n > back)
+		n = back;
+	window_shrink(&s->win, n);
+	budget_give(s->mux->config.budget, n);
+	return n;
 }
 
 bool stream_credit(struct stream *s, uint32_t bytes)
@@ -74,6 +113,7 @@ void stream_left(struct stream *s, size_t n)
 	back = window_left(&s->win, (uint32_t)n);
 	if (s->rx != HALF_OPEN)
 		return;
+	back -= shrink(s, back);
 	s->give += back;
 	if (s->give)
 		stream_give(s);

@@ -227,9 +227,14 @@ static enum reason on_control(struct mux *m)
 	struct stream *s = m->cur;
 
 	if (m->msg->cmd == WspCmd_CONNECT) {
-		on_connect(m);
+		if (m->cut)
+			refuse(m, REASON_BAD_REQUEST);
+		else
+			on_connect(m);
 		return REASON_DONE;
 	}
+	if (m->cut && m->msg->cmd >= 0 && m->msg->cmd <= WspCmd_CREDIT)
+		return REASON_TOO_LARGE;
 	if (!s) {
 		on_unknown(m);
 		return REASON_DONE;
@@ -281,8 +286,10 @@ static enum reason on_slice(struct mux *m, uint8_t *p, size_t n)
 {
 	if (m->msg->cmd == WspCmd_TRANSFER)
 		return on_data(m, p, n);
-	if (n > SMALL_MAX - m->small_len)
-		return REASON_TOO_LARGE;
+	if (n > SMALL_MAX - m->small_len) {
+		m->cut = true;
+		return REASON_DONE;
+	}
 	memcpy(m->small + m->small_len, p, n);
 	m->small_len += n;
 	return REASON_DONE;
@@ -301,6 +308,7 @@ enum reason mux_input(struct mux *m, uint8_t *p, size_t n, bool last)
 		case MSG_HEAD:
 			m->cur = mux_find(m, m->msg->id, m->msg->id_len);
 			m->small_len = 0;
+			m->cut = false;
 			break;
 		case MSG_DATA:
 			why = on_slice(m, p + (slice - p), len);
@@ -347,16 +355,19 @@ uint64_t mux_due(const struct mux *m)
 
 /* What goes out. */
 
-/* Credit for a stream, or the notice that ours has run out. */
+/* Credit for a stream, or the notice that ours has run out; NULL: neither is
+ * due any more. */
 static struct buf *pull_credit(struct mux *m)
 {
 	struct stream *s = m->gives;
 	uint32_t bytes = s->give;
-	struct buf *b;
+	struct buf *b = NULL;
 
-	b = msg_credit(m->config.pool, s->id, s->id_len, bytes);
-	if (!b)
-		m->error = REASON_NO_MEMORY;
+	if (bytes || s->stuck) {
+		b = msg_credit(m->config.pool, s->id, s->id_len, bytes);
+		if (!b)
+			m->error = REASON_NO_MEMORY;
+	}
 	if (bytes)
 		s->give = 0;
 	else
@@ -382,10 +393,10 @@ struct buf *mux_pull(struct mux *m)
 	struct buf *b = bufq_get(&m->control);
 	struct stream *s;
 
+	while (!b && m->gives && m->error == REASON_DONE)
+		b = pull_credit(m);
 	if (b || m->error != REASON_DONE)
 		return b;
-	if (m->gives)
-		return pull_credit(m);
 	s = next_stream(m);
 	return s ? stream_pull(s) : NULL;
 }

@@ -13,6 +13,7 @@
 #define HEAVY_RUN   64          /* for its next so many messages */
 #define LIGHT_MS    20          /* small data keeps messages short so long */
 #define LIGHT_CHUNK (128 * 1024)
+#define TIGHT_CHUNK (16 * 1024) /* when memory is short */
 
 enum { RING_NONE, RING_LIGHT, RING_HEAVY };
 
@@ -124,6 +125,7 @@ void stream_free(struct stream *s)
 	bufq_clear(&s->queue);
 	bufq_clear(&s->in);
 	budget_give(m->config.budget, s->win.size);
+	m->config.budget->grown -= s->grown;
 	free(s->target);
 	free(s->bound);
 	free(s);
@@ -193,16 +195,14 @@ void stream_own(struct stream *s)
 {
 	struct bufq kept;
 	struct buf *b;
+	bool good = true;
 
 	bufq_init(&kept);
-	while ((b = bufq_get(&s->in))) {
-		b = buf_own(b, s->mux->config.pool);
-		if (b)
-			bufq_put(&kept, b);
-		else
-			stream_abort(s, REASON_NO_MEMORY);
-	}
+	while ((b = bufq_get(&s->in)))
+		good &= bufq_keep(&kept, b, s->mux->config.pool);
 	bufq_move(&s->in, &kept);
+	if (!good && s->state != STREAM_DEAD)
+		stream_abort(s, REASON_NO_MEMORY);
 }
 
 /* How much one message should carry now. */
@@ -215,12 +215,21 @@ static uint32_t chunk(const struct stream *s)
 							 : m->config.max_data;
 }
 
+/* Half of the memory is in bufs, of this process and not only of this stream:
+ * each may queue a little, so that none stands still. */
+static bool is_tight(const struct mux *m)
+{
+	return m->config.pool->inuse > m->config.budget->limit / 2;
+}
+
 static size_t room(const struct stream *s)
 {
 	size_t most = chunk(s), queued = s->queue.bytes;
 
 	if (s->tx != HALF_OPEN || s->state == STREAM_DEAD)
 		return most; /* what comes is thrown away */
+	if (is_tight(s->mux) && most > TIGHT_CHUNK)
+		most = TIGHT_CHUNK;
 	if (s->credit < most)
 		most = s->credit;
 	return queued < most ? most - queued : 0;
@@ -410,10 +419,7 @@ static size_t end_send_(struct end *e, struct bufq *q)
 			buf_free(b);
 			continue;
 		}
-		b = buf_own(b, s->mux->config.pool);
-		if (b)
-			bufq_put(&s->queue, b);
-		else
+		if (!bufq_keep(&s->queue, b, s->mux->config.pool))
 			stream_abort(s, REASON_NO_MEMORY);
 	}
 	stream_wake(s);

@@ -54,6 +54,7 @@ struct stream {
 	bool flushed;    /* flushed() is due */
 	bool waiting;    /* send() has returned 0: ready() is due with room */
 	bool stuck;      /* credit has run out: tell the peer */
+	bool grown;      /* our window has */
 	uint8_t heavy;   /* messages until it counts as small again */
 	uint8_t why;     /* of DEAD, an enum reason */
 	uint32_t credit; /* what may still be sent */
@@ -81,6 +82,7 @@ struct mux {
 	struct msg_in *msg;
 	uint8_t *small; /* data of the control message that is arriving */
 	size_t small_len;
+	bool cut; /* it was longer */
 	struct buf views[VIEWS_MAX];
 	unsigned int nviews;
 	uint64_t next_id;

@@ -78,6 +78,13 @@ static inline uint32_t window_wish(const struct window *w, uint32_t max)
 	return w->size * (WINDOW_STEP - 1);
 }
 
+/* Take back n bytes of what window_left() has just said to give. */
+static inline void window_shrink(struct window *w, uint32_t n)
+{
+	w->size -= n;
+	w->credit -= n;
+}
+
 /* Promise n more bytes. */
 static inline void window_grow(struct window *w, uint32_t n)
 {

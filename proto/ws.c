@@ -416,7 +416,8 @@ static void on_header(struct ws *w)
 		violate(w, why);
 	} else if (w->head[0] == WS_BINARY && !w->open) {
 		w->lane = LANE_FAST;
-		memcpy(w->key, w->head + w->head_len - 4, 4);
+		if (w->head[1] & MASKED)
+			memcpy(w->key, w->head + w->head_len - 4, 4);
 	} else if (is_control(w->head[0] & OPCODE)) {
 		/* cut inside a status code, wslay takes the rest for text */
 		w->lane = LANE_WHOLE;

@@ -75,6 +75,8 @@ static void bad_input_says_what_and_where(void **state)
 		{MODE_SERVER, "--grace 1e9", {"--grace", "86400"}},
 		{MODE_SERVER, "--connect-timeout 0", {"more than 0"}},
 		{MODE_SERVER, "--tcp-keepalive 1.5", {"whole number"}},
+		{MODE_SERVER, "--tcp-keepalive 32768", {"32767"}},
+		{MODE_SERVER, "--ready-fd 999", {"open descriptor"}},
 		{MODE_SERVER, "--max-memory 1K", {"at least 1M"}},
 		{MODE_SERVER, "--max-memory 99999999999G", {"64M"}},
 		{MODE_SERVER, "--max-memory 1MB", {"64M"}},
@@ -235,7 +237,8 @@ static void sources_have_an_order(void **state)
 	assert_int_equal(o.grace_ms, 2000);
 	assert_int_equal(o.listen.count, 1);
 	assert_int_equal(o.listen.at[0].port, 3);
-	assert_int_equal(o.egress.count, 1);
+	assert_int_equal(o.egress.count, 4); /* rules of all sources */
+	assert_int_equal(o.egress.rules[3].port_min, 26);
 	assert_int_equal(o.log_level, LOG_TRACE);
 	assert_string_equal(o.path, "/x");
 	options_done(&o);
