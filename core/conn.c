@@ -483,7 +483,7 @@ struct end *conn_accept(struct worker *w, uv_stream_t *listener, int *err)
 	if (!c)
 		return NULL;
 	*err = uv_accept(listener, stream_of(c));
-	if (!*err && w->conns > w->max_conns)
+	if (!*err && w->conns > w->max_conns + CONNS_SPARE)
 		*err = UV_EMFILE;
 	if (*err) {
 		conn_close(c);

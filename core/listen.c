@@ -70,7 +70,6 @@ static void refuse(struct listener *l)
 static void on_connection(uv_stream_t *s, int err)
 {
 	struct listener *l = s->data;
-	unsigned int skipped;
 	struct end *e;
 	int why = err;
 
@@ -81,12 +80,10 @@ static void on_connection(uv_stream_t *s, int err)
 	}
 	if (why == UV_ENOMEM && err >= 0)
 		refuse(l);
-	if (log_limit(&l->full, worker_now(l->w), &skipped))
-		log_warn(l->name,
-			 "connection refused: %s (%u open, limit %u); "
-			 "%u more like this",
+	if (log_limit(&l->full, worker_now(l->w)))
+		log_warn(l->name, "connection refused: %s; %u open, limit %u%s",
 			 uv_strerror(why), l->w->conns, l->w->max_conns,
-			 skipped);
+			 l->full.more);
 }
 
 /* All addresses: of both families where the kernel has IPv6. */

@@ -172,14 +172,17 @@ void log_write(enum log_level level, const char *who, const char *fmt, ...)
 		return;
 }
 
-bool log_limit(struct log_limit *l, uint64_t now_ms, unsigned int *skipped)
+bool log_limit(struct log_limit *l, uint64_t now_ms)
 {
 	if (l->until > now_ms) {
 		l->skipped++;
 		return false;
 	}
 	l->until = now_ms + 1000;
-	*skipped = l->skipped;
+	l->more[0] = 0;
+	if (l->skipped)
+		snprintf(l->more, sizeof(l->more), " (%u more like this)",
+			 l->skipped);
 	l->skipped = 0;
 	return true;
 }

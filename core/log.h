@@ -39,11 +39,13 @@ void log_write(enum log_level level, const char *who, const char *fmt, ...)
 #define log_trace(...) log_at(LOG_TRACE, __VA_ARGS__)
 
 /* For lines that a peer can cause at will: at most one a second for each l;
- * true when a line may be written, *skipped is how many were not. Zeroed l. */
+ * true when a line may be written. more is then "", or " (3 more like this)".
+ * Zeroed l. */
 struct log_limit {
 	uint64_t until; /* milliseconds */
 	unsigned int skipped;
+	char more[40];
 };
-bool log_limit(struct log_limit *l, uint64_t now_ms, unsigned int *skipped);
+bool log_limit(struct log_limit *l, uint64_t now_ms);
 
 #endif

@@ -92,14 +92,13 @@ static void tls_fail(struct tls *t, enum reason why, const char *detail)
 /* mbedTLS has failed. Calls up. */
 static void tls_broken(struct tls *t)
 {
-	enum reason why = REASON_PROTOCOL;
+	enum reason why = tlsctx_reason(t->failed);
 	char text[DETAIL_MAX];
 
 	tlsctx_error_text(&t->ssl, t->failed, text, sizeof(text));
-	if (tlsctx_no_memory(t->failed))
-		why = REASON_NO_MEMORY;
-	else if (t->state == HANDSHAKE)
-		why = REASON_TLS;
+	/* a server that speaks no TLS, or none that we do */
+	if (why == REASON_PROTOCOL && t->state == HANDSHAKE && !t->ctx->server)
+		why = REASON_NOT_WSP;
 	tls_fail(t, why, text);
 }
 

@@ -2,6 +2,7 @@
 #include "core/tlsctx.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "core/tls.h"
 
 #define TICKET_SECONDS 86400
+#define NOT_A_PAIR     1 /* no error of mbedTLS is positive */
 #define IP_SAN         (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7)
 
 /* Forward secrecy and AEAD only. Debian 12's mbedTLS is faster with ChaCha20
@@ -133,7 +135,12 @@ static void describe(char *text, size_t size, const char *option,
 {
 	char why[128];
 
-	mbedtls_strerror(err, why, sizeof(why));
+	if (access(file, R_OK) != 0)
+		snprintf(why, sizeof(why), "%s", strerror(errno));
+	else if (err == NOT_A_PAIR)
+		snprintf(why, sizeof(why), "not the key of --tls-cert");
+	else
+		mbedtls_strerror(err, why, sizeof(why));
 	snprintf(text, size, "%s %s: %s", option, file, why);
 }
 
@@ -231,8 +238,8 @@ struct tls_context *tls_server_context(const char *cert, const char *key,
 		file = key;
 		err = parse_key(ctx, key);
 	}
-	if (!err)
-		err = check_pair(ctx);
+	if (!err && check_pair(ctx))
+		err = NOT_A_PAIR;
 	if (!err)
 		err = use_certificate(ctx);
 	if (!err)
@@ -343,6 +350,8 @@ void tlsctx_error_text(const mbedtls_ssl_context *ssl, int err, char *out,
 
 	if (err == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED)
 		text = verify_text(ssl);
+	else if (err == MBEDTLS_ERR_SSL_INVALID_RECORD)
+		text = "the peer does not speak TLS";
 	if (text)
 		snprintf(out, size, "%s", text);
 	else
@@ -350,7 +359,7 @@ void tlsctx_error_text(const mbedtls_ssl_context *ssl, int err, char *out,
 }
 
 /* An error is a high and a low code, added. */
-bool tlsctx_no_memory(int err)
+static bool is_no_memory(int err)
 {
 	int low = -(-err & 0x7f), high = err - low;
 
@@ -362,6 +371,14 @@ bool tlsctx_no_memory(int err)
 	       high == MBEDTLS_ERR_ECP_ALLOC_FAILED ||
 	       high == MBEDTLS_ERR_MD_ALLOC_FAILED ||
 	       high == MBEDTLS_ERR_CIPHER_ALLOC_FAILED;
+}
+
+enum reason tlsctx_reason(int err)
+{
+	if (is_no_memory(err))
+		return REASON_NO_MEMORY;
+	return err == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ? REASON_TLS
+							  : REASON_PROTOCOL;
 }
 
 const char *tls_version(void)

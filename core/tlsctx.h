@@ -48,7 +48,7 @@ int tlsctx_set_host(mbedtls_ssl_context *ssl, const char *host);
 /* What err of ssl means, in words for its user. */
 void tlsctx_error_text(const mbedtls_ssl_context *ssl, int err, char *out,
 		       size_t size);
-/* Does err say that there was no memory? */
-bool tlsctx_no_memory(int err);
+/* NO_MEMORY, TLS: a certificate was refused, or PROTOCOL. */
+enum reason tlsctx_reason(int err);
 
 #endif

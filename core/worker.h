@@ -24,6 +24,9 @@
 #include "proto/buf.h"
 #include "proto/pace.h"
 
+/* Sockets beyond max_conns that are taken, only to be refused with a word. */
+#define CONNS_SPARE 16
+
 struct worker;
 
 /* A moment at which something that has not happened counts as failed. Member

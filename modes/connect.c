@@ -43,18 +43,16 @@ static bool on_allow(void *ctx, const char *host, const struct sockaddr *sa)
 static void log_refusal(struct connect *c, enum reason why)
 {
 	struct connects *all = c->all;
-	unsigned int skipped;
 
 	if (why != REASON_FORBIDDEN) {
 		log_debug(c->name, "refused: %s", reason_text(why));
 		return;
 	}
-	if (log_limit(&all->refused, worker_now(all->worker), &skipped))
+	if (log_limit(&all->refused, worker_now(all->worker)))
 		log_warn(c->name,
-			 "refused by a rule: see --allow and --deny "
-			 "(loopback and metadata targets need --allow "
-			 "loopback) (%u more like this)",
-			 skipped);
+			 "refused by a rule: see --allow and --deny; loopback "
+			 "and metadata targets need --allow loopback%s",
+			 all->refused.more);
 }
 
 static void connect_refuse(struct connect *c, enum reason why)

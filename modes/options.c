@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/upgrade.h"
 
@@ -305,6 +306,14 @@ static const char *set_ready_fd(void *t, const char *value)
 
 static const char *set_ready_file(void *t, const char *value)
 {
+	const char *slash = strrchr(value, '/');
+	char folder[4096] = ".";
+
+	if (slash)
+		snprintf(folder, sizeof(folder), "%.*s",
+			 slash == value ? 1 : (int)(slash - value), value);
+	if (access(folder, W_OK) != 0)
+		return "no file can be made in this folder";
 	return set_text(&((struct options *)t)->ready_file, value);
 }
 
@@ -442,7 +451,7 @@ static const struct opt_row rows[] = {
 	 .arg = OPT_REQUIRED,
 	 .modes = MODE_CLIENT,
 	 .value = "SECONDS",
-	 .help = "exit 4 if there is no tunnel by then",
+	 .help = "exit 4 if there is no tunnel by then (0: never)",
 	 .set = set_wait},
 	{.name = "retry-all",
 	 .modes = MODE_CLIENT,
@@ -498,7 +507,7 @@ static const struct opt_row rows[] = {
 	 .arg = OPT_REQUIRED,
 	 .modes = BOTH,
 	 .value = "FILE",
-	 .help = "a file that exists while wsp is ready",
+	 .help = "a file that exists from ready to the end",
 	 .set = set_ready_file},
 	{.name = "help",
 	 .letter = 'h',

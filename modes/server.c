@@ -76,12 +76,11 @@ static void visitor_drop(struct visitor *v, enum reason why)
 static void log_refused(struct visitor *v, enum reason why, const char *detail)
 {
 	struct server *s = v->server;
-	unsigned int skipped;
 
-	if (log_limit(&s->refused, worker_now(&s->service.worker), &skipped))
-		log_warn(v->name, "client refused: %s%s%s (%u more like this)",
-			 reason_text(why), detail ? ": " : "",
-			 detail ? detail : "", skipped);
+	if (log_limit(&s->refused, worker_now(&s->service.worker)))
+		log_warn(v->name, "client refused: %s%s%s%s", reason_text(why),
+			 detail ? ": " : "", detail ? detail : "",
+			 s->refused.more);
 }
 
 static void on_handshake_over(struct deadline *d)
@@ -182,6 +181,7 @@ static const struct end_events tls_events = {
 static void on_accept(void *ctx, struct end *e)
 {
 	struct server *s = ctx;
+	struct worker *w = &s->service.worker;
 	struct visitor *v = calloc(1, sizeof(*v));
 
 	if (!v) {
@@ -191,14 +191,19 @@ static void on_accept(void *ctx, struct end *e)
 	v->server = s;
 	snprintf(v->name, sizeof(v->name), "client %s", conn_peer(e));
 	DL_APPEND(s->visitors, v);
-	deadline_set(&s->service.worker, &v->handshake, HANDSHAKE_MS,
-		     on_handshake_over);
+	deadline_set(w, &v->handshake, HANDSHAKE_MS, on_handshake_over);
+	if (w->conns > w->max_conns) {
+		log_refused(v, REASON_LIMIT, NULL);
+		end_drop(e, REASON_LIMIT);
+		visitor_free(v);
+		return;
+	}
 	conn_bulk(e, UNACKED_MS);
 	if (!s->tls) {
 		open_tunnel(v, e);
 		return;
 	}
-	v->tls = tls_open(&s->service.worker, s->tls, e, NULL, &tls_events, v);
+	v->tls = tls_open(w, s->tls, e, NULL, &tls_events, v);
 	if (!v->tls)
 		visitor_free(v);
 }

@@ -337,17 +337,18 @@ static bool queue_head(struct session *s)
 
 static void on_request(struct session *s, struct bufq *rest)
 {
+	struct worker *w = s->all->worker;
 	char target[ADDR_TEXT_MAX];
 
 	addr_format(s->inbound->target(s->in), target);
 	snprintf(s->name + strlen(s->name), NAME_SIZE - strlen(s->name),
 		 " to %s", target);
 	s->state = WAITING;
-	deadline_set(s->all->worker, &s->deadline, s->all->connect_timeout_ms,
+	deadline_set(w, &s->deadline, s->all->connect_timeout_ms,
 		     on_connect_over);
-	if (!queue_head(s)) {
+	if (w->conns > w->max_conns || !queue_head(s)) {
 		bufq_clear(rest);
-		session_refuse(s, REASON_NO_MEMORY);
+		session_refuse(s, REASON_LIMIT);
 		return;
 	}
 	early_data(s, rest);

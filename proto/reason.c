@@ -27,7 +27,7 @@ const char *reason_text(enum reason r)
 
 enum reason reason_from_wire(uint64_t n)
 {
-	return n < REASON_COUNT ? (enum reason)n : REASON_INTERNAL;
+	return n <= REASON_IO ? (enum reason)n : REASON_INTERNAL;
 }
 
 uint8_t reason_socks(enum reason r)

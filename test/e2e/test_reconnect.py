@@ -160,3 +160,28 @@ def test_beyond_the_limit_of_descriptors(start):
         time.sleep(0.3)
         socks_connect(c.addr("socks"), t.addr).close()
     assert c.stop() == 0 and server.stop() == 0
+
+
+def test_a_client_at_its_limit_says_so(start):
+    import resource
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+
+    server = start("server", "--listen", "127.0.0.1:0").ready()
+    c = client_of(start, server.addr("ws")[1], preexec_fn=limit).ready()
+    with Target(echo_handler) as t:
+        apps, codes = [], []
+        for _ in range(60):
+            s = socket.create_connection(c.addr("socks"), 10)
+            s.sendall(b"\5\1\0" + socks_request(t.addr))
+            recv_exact(s, 2)
+            codes.append(socks_reply(s)[0])
+            apps.append(s)
+        assert codes.count(0) > 30 and codes.count(1) > 5
+        assert set(codes) == {0, 1}
+        for s in apps:
+            s.close()
+        time.sleep(0.3)
+        s = socks_connect(c.addr("socks"), t.addr)
+        s.close()

@@ -162,6 +162,16 @@ def test_servers_that_are_no_wsp(start):
             assert c.wait() == code, (text, c.log())
 
 
+def test_a_server_without_tls_is_not_wsp(start):
+    """Nothing was verified: 7, and not 5."""
+    server = start("server", "--listen", "127.0.0.1:0").ready()
+    c = start("client", "--socks", "0", "--insecure", "--server",
+              "wss://127.0.0.1:%d" % server.addr("ws")[1])
+    assert c.wait() == 7
+    assert "does not speak TLS" in c.log()
+    assert server.stop() == 0
+
+
 def raw_handshake(addr, *fields, path="/"):
     s = socket.create_connection(addr, 10)
     s.sendall("\r\n".join([

@@ -118,17 +118,16 @@ static void levels_have_an_order(void **state)
 static void a_limit_counts_what_it_holds_back(void **state)
 {
 	struct log_limit l = {0};
-	unsigned int skipped = 99;
 
 	(void)state;
-	assert_true(log_limit(&l, 5000, &skipped));
-	assert_int_equal(skipped, 0);
+	assert_true(log_limit(&l, 5000));
+	assert_string_equal(l.more, "");
 	for (int i = 0; i < 7; i++)
-		assert_false(log_limit(&l, 5999, &skipped));
-	assert_true(log_limit(&l, 6000, &skipped));
-	assert_int_equal(skipped, 7);
-	assert_true(log_limit(&l, 7000, &skipped));
-	assert_int_equal(skipped, 0);
+		assert_false(log_limit(&l, 5999));
+	assert_true(log_limit(&l, 6000));
+	assert_string_equal(l.more, " (7 more like this)");
+	assert_true(log_limit(&l, 7000));
+	assert_string_equal(l.more, "");
 }
 
 int main(void)

@@ -77,6 +77,7 @@ static void bad_input_says_what_and_where(void **state)
 		{MODE_SERVER, "--tcp-keepalive 1.5", {"whole number"}},
 		{MODE_SERVER, "--tcp-keepalive 32768", {"32767"}},
 		{MODE_SERVER, "--ready-fd 999", {"open descriptor"}},
+		{MODE_SERVER, "--ready-file /nowhere/x", {"folder"}},
 		{MODE_SERVER, "--max-memory 1K", {"at least 1M"}},
 		{MODE_SERVER, "--max-memory 99999999999G", {"64M"}},
 		{MODE_SERVER, "--max-memory 1MB", {"64M"}},

@@ -667,7 +667,7 @@ static void what_is_not_tls_is_refused(void **state)
 	bufq_put(&q, buf_copy(&p->w.pool, "GET / HTTP/1.1\r\n\r\n", 18));
 	end_send(p->client.tap.lower, &q);
 	until(p, p->server.dead);
-	assert_int_equal(p->server.why, REASON_TLS);
+	assert_int_equal(p->server.why, REASON_PROTOCOL);
 	assert_true(p->server.detail[0]);
 	pair_free(p);
 }
