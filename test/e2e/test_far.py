@@ -115,3 +115,20 @@ def test_a_small_stream_beside_bulk_keeps_its_latency(start):
           "%.2f ms" % (alone[n // 2] * 1e3, beside[n // 2] * 1e3,
                        beside[n * 99 // 100] * 1e3))
     assert beside[n // 2] < 0.05
+
+
+def test_bulk_leaves_room_for_others(start):
+    """Windows that grow share the budget; new streams get theirs."""
+    server = start("server", "--listen", "127.0.0.1:0").ready()
+    delay = Delay(server.addr("ws"), ROUND_TRIP / 2)
+    client = start("client", "--socks", "0", "--max-memory", "16M",
+                   "--server", "ws://%s:%d" % delay.addr).ready()
+    with delay, Target(pump) as t, Target(lambda s: s.sendall(b"!")) as small:
+        bulk = [socks_connect(client.addr("socks"), t.addr) for _ in range(8)]
+        for s in bulk:
+            threading.Thread(target=rates, args=(s, 4), daemon=True).start()
+        time.sleep(2)
+        for _ in range(20):
+            s = socks_connect(client.addr("socks"), small.addr)
+            assert recv_exact(s, 1) == b"!"
+        client.kill()
