@@ -48,7 +48,7 @@ static int apply(struct source *s, const struct opt_row *row, const char *name,
 	error = row->set(s->set->target, value);
 	if (!error)
 		return 0;
-	if (row->secret || !value)
+	if (row->secret || !value || strchr(value, '@')) /* a password? */
 		fprintf(stderr, "wsp: %s %s: %s\n", s->what, name, error);
 	else
 		fprintf(stderr, "wsp: %s %s: \"%s\": %s\n", s->what, name,

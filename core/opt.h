@@ -25,6 +25,7 @@ struct opt_row {
 	enum opt_arg arg;
 	unsigned int modes; /* bits: where it is known */
 	const char *value;  /* "ADDR:PORT"; FILE is completed as one */
+	const char *words;  /* all that value may be, or NULL */
 	const char *help;   /* one line */
 	const char *more;   /* for the man page, or NULL */
 	opt_set_fn *set;

@@ -128,6 +128,14 @@ static bool takes_file(const struct opt_row *row)
 	return row->value && strcmp(row->value, "FILE") == 0;
 }
 
+/* What an option's value may be; nothing, where nobody knows. */
+static void bash_value(const struct opt_row *row)
+{
+	printf("\t--%s)\n\t\tCOMPREPLY=($(compgen -W '%s' -- \"$cur\")); "
+	       "return ;;\n",
+	       row->name, row->words ? row->words : "");
+}
+
 static void bash_command(const struct opt_set *set, const struct opt_command *c)
 {
 	printf("\t%s)\n\t\twords='%s", c->name, c->words ? c->words : "");
@@ -148,8 +156,10 @@ static void bash(const struct opt_set *set, const struct opt_commands *all)
 		printf("%s--%s", mark, row->name);
 		mark = "|";
 	}
-	printf(")\n\t\tCOMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
-	       "\tesac\n\tif [ \"$COMP_CWORD\" = 1 ]; then\n\t\twords='");
+	printf(")\n\t\tCOMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n");
+	for_each_row(set, ~0u, row) if (row->arg == OPT_REQUIRED &&
+					!takes_file(row)) bash_value(row);
+	printf("\tesac\n\tif [ \"$COMP_CWORD\" = 1 ]; then\n\t\twords='");
 	for (size_t i = 0; i < all->count; i++)
 		printf("%s ", all->at[i].name);
 	printf("'\n\telse case ${COMP_WORDS[1]} in\n");
@@ -180,6 +190,8 @@ static void zsh_row(const struct opt_row *row)
 		printf("%s:", row->arg == OPT_OPTIONAL ? ":" : "");
 		put_zsh(row->value);
 		printf(":%s", takes_file(row) ? "_files" : "");
+		if (row->words)
+			printf("(%s)", row->words);
 	}
 	putchar('\'');
 }
@@ -226,6 +238,8 @@ static void fish_row(const char *command, const struct opt_row *row)
 		printf(" -s %c", row->letter);
 	if (row->arg == OPT_REQUIRED)
 		printf(takes_file(row) ? " -r -F" : " -x");
+	if (row->words)
+		printf(" -a '%s'", row->words);
 	printf(" -d '");
 	put_fish(row->help);
 	printf("'\n");

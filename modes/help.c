@@ -24,7 +24,7 @@ static const struct opt_command commands_[] = {
 	{"version", 0, NULL, "print the versions of wsp and its libraries",
 	 NULL},
 	{"help", 0, "[TOPIC]", "explain a command or a topic",
-	 "server client rules exit-codes signals config man markdown"},
+	 "server client rules exit-codes signals config"},
 	{"completion", 0, "SHELL", "print a completion script",
 	 "bash zsh fish"},
 };
@@ -93,6 +93,8 @@ static const struct topic {
 	 "multicast addresses\n"
 	 "  private   RFC 1918, shared (100.64.0.0/10) and unique local "
 	 "addresses\n\n"
+	 "Those of the configuration file come first, then WSP_DENY, "
+	 "WSP_ALLOW, and the\ncommand line's in their order.\n\n"
 	 "Before any rule everything may be dialled but \"loopback\", unless "
 	 "the server\nhas no token and listens on loopback only. Rules look "
 	 "at the address that a\nname has resolved to, and at the name. Only "
@@ -121,7 +123,9 @@ static const struct topic {
 	 "    \"http\": true,\n"
 	 "    \"token-file\": \"/etc/wsp/token\"\n"
 	 "  }\n\n"
-	 "Order: default, file, environment (WSP_NAME), command line.\n"},
+	 "Order: default, file, environment (WSP_NAME), command line. A list "
+	 "that a later\nsource gives replaces that of an earlier one, but for "
+	 "rules: all of them count.\n"},
 };
 
 #define TOPICS (sizeof(topics) / sizeof(topics[0]))
@@ -187,6 +191,9 @@ static int help_topic(const char *name)
 			return written();
 		}
 	}
+	for (size_t i = 0; i < commands.count; i++)
+		if (strcmp(name, commands.at[i].name) == 0)
+			return mode_help(1, NULL);
 	return unknown_topic(name);
 }
 

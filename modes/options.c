@@ -95,6 +95,8 @@ static const char *set_server(void *t, const char *value)
 	struct options *o = t;
 	enum addr_err err = server_url_parse(value, &o->server);
 
+	if (err && strchr(value, '@'))
+		return "no user or password belongs here: see --token-file";
 	return err ? addr_strerror(err) : NULL;
 }
 
@@ -474,6 +476,7 @@ static const struct opt_row rows[] = {
 	 .arg = OPT_REQUIRED,
 	 .modes = BOTH,
 	 .value = "LEVEL",
+	 .words = "error warn info debug trace",
 	 .help = "error, warn, info (default), debug or trace",
 	 .set = set_log_level,
 	 .env = "WSP_LOG"},
@@ -491,6 +494,7 @@ static const struct opt_row rows[] = {
 	 .arg = OPT_REQUIRED,
 	 .modes = BOTH,
 	 .value = "FORMAT",
+	 .words = "text json",
 	 .help = "text (default) or json",
 	 .set = set_log_format},
 	{.name = "announce",

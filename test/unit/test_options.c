@@ -91,6 +91,9 @@ static void bad_input_says_what_and_where(void **state)
 		{MODE_CLIENT, "--http *:1", {"--http", "--allow-anonymous"}},
 		{MODE_CLIENT, "--socks --server ftp://x", {"--server", "ftp"}},
 		{MODE_CLIENT, "--socks --server ws://", {"--server"}},
+		{MODE_CLIENT,
+		 "--socks --server ws://u:p@h/",
+		 {"--server: no user", "--token-file"}},
 	};
 	struct options o;
 
