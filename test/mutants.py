@@ -16,6 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 SIM = "sim"
 E2E = "test/e2e/"
+GOWSP = "test/interop/test_gowsp.py::"
 NATIVE = "test/interop/test_native.py::"
 ECHO = "test/interop/test_echo.py::"
 
@@ -23,8 +24,9 @@ ECHO = "test/interop/test_echo.py::"
 # the name of a unit test's program, or what pytest calls it.
 MUTANTS = [
     ("fin-before-the-last-byte", "proto/stream.c",
-     "	if (!s->queue.head)\n		return pull_fin(s);",
-     "	if (s->tx == HALF_DRAIN)\n		return pull_fin(s);", SIM),
+     "	return s->queue.head ? stream_pull_data(s) : pull_fin(s);",
+     "	return s->tx == HALF_OPEN ? stream_pull_data(s) : pull_fin(s);",
+     SIM),
     ("credit-never-given-back", "proto/credit.c",
      "	s->give += back;", "	s->give += 0 * back;",
      NATIVE + "test_credit_comes_back_for_what_has_left"),
@@ -120,7 +122,8 @@ MUTANTS = [
      "is(name, \"te\"))",
      "test_http1"),
     ("early-data-dropped", "modes/session.c",
-     "		bufq_move(&s->early, q);", "		bufq_clear(q);",
+     "		good &= bufq_keep(&s->early, b, &s->all->worker->pool);",
+     "		buf_free(b);",
      E2E + "test_proxies.py::test_bytes_behind_the_request_are_kept"),
     ("dead-peer-never-noticed", "core/websocket.c",
      "	if (silent >= DEAD_MS) {", "	if (silent >= 1000 * DEAD_MS) {",
@@ -129,6 +132,22 @@ MUTANTS = [
      "	stream_refuse(c->stream, why);\n	connect_free(c);",
      "	end_drop(c->stream, REASON_INTERNAL);\n	connect_free(c);",
      E2E + "test_proxies.py::test_refusals_have_their_codes"),
+    ("gowsp-not-waited-for", "proto/gowsp.c",
+     "	enter_for(s, GOWSP_HOLD, HOLD_MS);", "	enter(s, GOWSP_KNOWN);",
+     GOWSP + "test_nothing_is_lost_by_a_target_that_speaks_first"),
+    ("gowsp-end-without-a-fence", "proto/gowsp.c",
+     "	if (!fence)\n		return pull_end(s);",
+     "	if (fence) {\n		buf_free(fence);\n"
+     "		return pull_end(s);\n	}",
+     GOWSP + "test_nothing_is_lost_by_a_target_that_speaks_first"),
+    ("gone-tunnel-drops-what-it-holds", "proto/mux.c",
+     "	if (s->state != STREAM_DEAD && !stream_complete(s))",
+     "	if (s->state != STREAM_DEAD)",
+     E2E + "test_ends.py::test_term_cuts_nothing_that_was_sent"),
+    ("upgrade-not-waited-for", "proto/http1.c",
+     "	if (h->connect || h->granted)\n		return n;\n	if (h->complete",
+     "	if (h->connect || h->upgrade)\n		return n;\n	if (h->complete",
+     "test_http1"),
 ]
 
 
