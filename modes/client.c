@@ -326,7 +326,8 @@ static int client_start(struct client *c)
 	c->sessions.connect_timeout_ms = o->connect_timeout_ms;
 	c->sessions.keepalive_s = o->tcp_keepalive_s;
 	if (!open_doors(c, &o->socks, &inbound_socks) ||
-	    !open_doors(c, &o->http, &inbound_http))
+	    !open_doors(c, &o->http, &inbound_http) ||
+	    !open_doors(c, &o->mixed, &inbound_mixed))
 		return reason_exit(REASON_CANNOT_BIND);
 	c->pause_ms = RETRY_FIRST_MS;
 	if (o->wait_ms)

@@ -90,6 +90,16 @@ static void clear_http(void *t)
 	((struct options *)t)->http.count = 0;
 }
 
+static const char *set_mixed(void *t, const char *value)
+{
+	return add_listen(&((struct options *)t)->mixed, PORT_SOCKS, value);
+}
+
+static void clear_mixed(void *t)
+{
+	((struct options *)t)->mixed.count = 0;
+}
+
 static const char *set_server(void *t, const char *value)
 {
 	struct options *o = t;
@@ -353,7 +363,8 @@ static const struct opt_row rows[] = {
 	 .arg = OPT_OPTIONAL,
 	 .modes = MODE_CLIENT,
 	 .value = "ADDR:PORT",
-	 .help = "a SOCKS5 proxy (default 127.0.0.1:1080), repeatable",
+	 .help = "a SOCKS proxy (default 127.0.0.1:1080), repeatable",
+	 .more = "SOCKS5, SOCKS4 and SOCKS4a.",
 	 .set = set_socks,
 	 .clear = clear_socks},
 	{.name = "http",
@@ -363,6 +374,13 @@ static const struct opt_row rows[] = {
 	 .help = "an HTTP proxy (default 127.0.0.1:8080), repeatable",
 	 .set = set_http,
 	 .clear = clear_http},
+	{.name = "mixed",
+	 .arg = OPT_OPTIONAL,
+	 .modes = MODE_CLIENT,
+	 .value = "ADDR:PORT",
+	 .help = "both in one (default 127.0.0.1:1080), repeatable",
+	 .set = set_mixed,
+	 .clear = clear_mixed},
 	{.name = "path",
 	 .arg = OPT_REQUIRED,
 	 .modes = MODE_SERVER,

@@ -38,7 +38,7 @@ struct options {
 	struct egress egress;
 	/* client */
 	struct server_url server;
-	struct listens socks, http;
+	struct listens socks, http, mixed;
 	char *tls_ca;
 	bool insecure;
 	bool retry_all;

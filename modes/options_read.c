@@ -50,24 +50,32 @@ static int check_server(struct options *o)
 	return 0;
 }
 
+static int check_proxy(const struct options *o, const char *option,
+		       struct listens *l)
+{
+	fill_hosts(l, "127.0.0.1");
+	if (o->allow_anonymous || all_loopback(l))
+		return 0;
+	fprintf(stderr,
+		"wsp: %s: everybody could use this proxy: listen on 127.0.0.1, "
+		"or give --allow-anonymous if that is meant\n",
+		option);
+	return USAGE;
+}
+
 static int check_client(struct options *o)
 {
-	if (!o->socks.count && !o->http.count)
+	int code;
+
+	if (!o->socks.count && !o->http.count && !o->mixed.count)
 		return usage("client: nothing to do: add --socks, --http or "
-			     "both");
-	fill_hosts(&o->socks, "127.0.0.1");
-	fill_hosts(&o->http, "127.0.0.1");
-	if (o->allow_anonymous)
-		return 0;
-	if (!all_loopback(&o->socks))
-		return usage("--socks: everybody could use this proxy: listen "
-			     "on 127.0.0.1, or give --allow-anonymous if that "
-			     "is meant");
-	if (!all_loopback(&o->http))
-		return usage("--http: everybody could use this proxy: listen "
-			     "on 127.0.0.1, or give --allow-anonymous if that "
-			     "is meant");
-	return 0;
+			     "--mixed");
+	code = check_proxy(o, "--socks", &o->socks);
+	if (!code)
+		code = check_proxy(o, "--http", &o->http);
+	if (!code)
+		code = check_proxy(o, "--mixed", &o->mixed);
+	return code;
 }
 
 static int check(struct options *o)

@@ -9,7 +9,7 @@
  *	REFUSED	 the refusal is out; 2 seconds for the application to read it
  *
  * WAITING and OPENING together last --connect-timeout. What an application
- * says is the business of an inbound: SOCKS5, HTTP.
+ * says is the business of an inbound: SOCKS, HTTP.
  */
 #ifndef MODES_SESSION_H
 #define MODES_SESSION_H
@@ -62,6 +62,7 @@ struct inbound {
 
 extern const struct inbound inbound_socks; /* socks.c */
 extern const struct inbound inbound_http;  /* http.c */
+extern const struct inbound inbound_mixed; /* mixed.c */
 
 /* What sessions need of the client. */
 struct sessions_ops {

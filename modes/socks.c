@@ -1,74 +1,115 @@
 /* SPDX-License-Identifier: MIT */
-/* The SOCKS5 inbound: proto/socks5 as a session needs it. */
+/* The SOCKS inbound: proto/socks5 and proto/socks4 as a session needs them; the
+ * first byte tells which it is. */
+#include <assert.h>
 #include <stdlib.h>
 
+#include "proto/socks4.h"
 #include "proto/socks5.h"
 
 #include "modes/session.h"
 
-static_assert(REPLY_MAX >= SOCKS5_REPLY_MAX, "a SOCKS5 reply fits");
+static_assert(REPLY_MAX >= SOCKS5_REPLY_MAX, "a SOCKS reply fits");
+
+struct socks {
+	uint8_t version; /* 0: not known yet */
+	union {
+		struct socks4 v4;
+		struct socks5 v5;
+	};
+};
+
+static bool is_4(const struct socks *s)
+{
+	return s->version == SOCKS4_VERSION;
+}
 
 static void *socks_new(void)
 {
-	struct socks5 *s = malloc(sizeof(*s));
+	return calloc(1, sizeof(struct socks));
+}
 
-	if (s)
-		socks5_init(s);
-	return s;
+static enum inbound_state feed_4(struct socks *s, const uint8_t **p, size_t *n)
+{
+	switch (socks4_feed(&s->v4, p, n)) {
+	case SOCKS4_MORE:
+		break;
+	case SOCKS4_DONE:
+		return INBOUND_DONE;
+	case SOCKS4_FAILED:
+		return INBOUND_FAILED;
+	}
+	return INBOUND_MORE;
+}
+
+static enum inbound_state feed_5(struct socks *s, const uint8_t **p, size_t *n,
+				 struct reply *reply)
+{
+	for (;;) {
+		switch (socks5_feed(&s->v5, p, n)) {
+		case SOCKS5_MORE:
+			return INBOUND_MORE;
+		case SOCKS5_GREETED:
+			reply->len = socks5_method(reply->bytes);
+			break;
+		case SOCKS5_DONE:
+			return INBOUND_DONE;
+		case SOCKS5_FAILED:
+			return INBOUND_FAILED;
+		}
+	}
 }
 
 static enum inbound_state socks_feed(void *in, const uint8_t *p, size_t n,
 				     size_t *used, struct reply *reply)
 {
+	struct socks *s = in;
 	const uint8_t *at = p;
-	enum inbound_state state = INBOUND_MORE;
-	bool again = true;
+	enum inbound_state state;
 
-	while (again) {
-		again = false;
-		switch (socks5_feed(in, &at, &n)) {
-		case SOCKS5_MORE:
-			break;
-		case SOCKS5_GREETED:
-			reply->len = socks5_method(reply->bytes);
-			again = true;
-			break;
-		case SOCKS5_DONE:
-			state = INBOUND_DONE;
-			break;
-		case SOCKS5_FAILED:
-			state = INBOUND_FAILED;
-			break;
-		}
+	if (!s->version && n) {
+		s->version = p[0] ? p[0] : UINT8_MAX;
+		if (is_4(s))
+			socks4_init(&s->v4);
+		else
+			socks5_init(&s->v5);
 	}
+	state = is_4(s) ? feed_4(s, &at, &n) : feed_5(s, &at, &n, reply);
 	*used = (size_t)(at - p);
 	return state;
 }
 
 static enum reason socks_why(const void *in)
 {
-	return ((const struct socks5 *)in)->why;
+	const struct socks *s = in;
+
+	return is_4(s) ? s->v4.why : s->v5.why;
 }
 
 static const struct addr *socks_target(const void *in)
 {
-	return &((const struct socks5 *)in)->target;
+	const struct socks *s = in;
+
+	return is_4(s) ? &s->v4.target : &s->v5.target;
 }
 
 static void socks_accept(void *in, const char *bound, struct reply *reply)
 {
-	(void)in;
-	reply->len = socks5_reply(reply->bytes, REASON_DONE, bound);
+	reply->len = is_4(in) ? socks4_reply(reply->bytes, REASON_DONE, bound)
+			      : socks5_reply(reply->bytes, REASON_DONE, bound);
 }
 
 /* A request that could not be read has an answer of its own. */
 static void socks_refuse(void *in, enum reason why, struct reply *reply)
 {
-	const struct socks5 *s = in;
+	const struct socks *s = in;
 
-	reply->len = s->why == REASON_DONE
-			     ? socks5_reply(reply->bytes, why, NULL)
-			     : socks5_refusal(s, reply->bytes);
+	if (is_4(s))
+		reply->len = socks4_reply(reply->bytes, why, NULL);
+	else if (s->v5.why == REASON_DONE)
+		reply->len = socks5_reply(reply->bytes, why, NULL);
+	else
+		reply->len = socks5_refusal(&s->v5, reply->bytes);
 }
 
 const struct inbound inbound_socks = {

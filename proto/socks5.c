@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define VERSION      5
 #define METHOD_NONE  0x00 /* no authentication required, section 3 */
 #define METHOD_NO    0xff /* no acceptable methods */
 #define CMD_CONNECT  1    /* section 4 */
@@ -33,14 +32,14 @@ static enum socks5_event fail(struct socks5 *s, enum reason why)
  * it cannot be one. */
 static size_t greeting_size(const struct socks5 *s)
 {
-	if (s->len >= 1 && s->buf[0] != VERSION)
+	if (s->len >= 1 && s->buf[0] != SOCKS5_VERSION)
 		return 0;
 	return s->len < 2 ? 2 : 2u + s->buf[1];
 }
 
 static size_t request_size(const struct socks5 *s)
 {
-	if (s->len >= 1 && s->buf[0] != VERSION)
+	if (s->len >= 1 && s->buf[0] != SOCKS5_VERSION)
 		return 0;
 	if (s->len < REQUEST_HEAD)
 		return REQUEST_HEAD;
@@ -121,7 +120,7 @@ enum socks5_event socks5_feed(struct socks5 *s, const uint8_t **p, size_t *n)
 
 size_t socks5_method(uint8_t out[SOCKS5_REPLY_MAX])
 {
-	out[0] = VERSION;
+	out[0] = SOCKS5_VERSION;
 	out[1] = METHOD_NONE;
 	return 2;
 }
@@ -151,7 +150,7 @@ static size_t write_bound(uint8_t *out, const char *bound)
 size_t socks5_reply(uint8_t out[SOCKS5_REPLY_MAX], enum reason why,
 		    const char *bound)
 {
-	out[0] = VERSION;
+	out[0] = SOCKS5_VERSION;
 	out[1] = reason_socks(why);
 	out[2] = 0;
 	return 3 + write_bound(out + 3, bound);
@@ -161,7 +160,7 @@ size_t socks5_refusal(const struct socks5 *s, uint8_t out[SOCKS5_REPLY_MAX])
 {
 	switch (s->why) {
 	case REASON_FORBIDDEN: /* the greeting */
-		out[0] = VERSION;
+		out[0] = SOCKS5_VERSION;
 		out[1] = METHOD_NO;
 		return 2;
 	case REASON_BAD_COMMAND:

@@ -16,6 +16,7 @@
 #include "proto/addr.h"
 #include "proto/reason.h"
 
+#define SOCKS5_VERSION   5
 #define SOCKS5_REPLY_MAX 22 /* an IPv6 address in a reply, section 6 */
 
 enum socks5_event {

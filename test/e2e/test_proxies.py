@@ -323,3 +323,29 @@ def test_a_half_close_with_the_request_leaves_nothing(pair):
             s.close()
         time.sleep(0.2)
         assert len(os.listdir(f"/proc/{p.client.pid}/fd")) <= before
+
+
+def test_one_port_for_all_proxies(start, origin):
+    server = start("server", "--listen", "127.0.0.1:0").ready()
+    c = start("client", "--mixed", "0", "--socks", "0", "--server",
+              "ws://127.0.0.1:%d" % server.addr("ws")[1]).ready()
+    url = "http://127.0.0.1:%d/" % origin.server_port
+    for listener, schemes in (
+            ("mixed", ("socks4", "socks4a", "socks5", "socks5h", "http")),
+            ("socks", ("socks4", "socks4a"))):
+        for scheme in schemes:
+            r = curl("-4", "-x", "%s://%s:%d" % (scheme, *c.addr(listener)),
+                     url.replace("127.0.0.1", "localhost"))
+            assert r.stdout == BODY, (listener, scheme, r.stderr)
+    r = curl("-p", "-x", "http://%s:%d" % c.addr("mixed"), url)
+    assert r.stdout == BODY
+    # refused: 91; what is no proxy request at all: 400
+    port = free_port()
+    for data, answer in (
+            (b"\4\1" + port.to_bytes(2, "big") + b"\x7f\0\0\1\0", b"\0\x5b"),
+            (b"\4\2\0\x50\x7f\0\0\1\0", b"\0\x5b"),
+            (b"\x16\3\1\0\0\r\n\r\n", b"HTTP/1.1 400 ")):
+        with socket.create_connection(c.addr("mixed"), 10) as s:
+            s.sendall(data)
+            assert s.recv(99).startswith(answer)
+    assert c.stop() == 0 and server.stop() == 0
