@@ -268,7 +268,7 @@ def test_socks_knows_what_it_does_not_do(pair):
     s.sendall(b"\5\1\2")
     assert recv_exact(s, 2) == b"\5\xff"
     s = socket.create_connection(p.socks, 10)
-    s.sendall(b"\4\1\0\1\x7f\0\0\1\0")
+    s.sendall(b"\3\1\0\1\x7f\0\0\1\0")
     assert recv_all(s)[0] == b""
 
 
