@@ -8,10 +8,14 @@
 #include "core/conn.h"
 #include "core/dial.h"
 #include "proto/buf.h"
+#include "proto/container.h"
+#include "proto/upstream.h"
 
 #define UNACKED_MS 60000 /* TCP_USER_TIMEOUT of a tunnel's socket */
+#define DETAIL_MAX 512
+#define PROXY_NAME (ADDR_TEXT_MAX + 10)
 
-enum state { DIALLING, TLS, OPENING, UP };
+enum state { DIALLING, PROXY, TLS, OPENING, UP };
 
 struct uplink {
 	struct worker *w;
@@ -19,11 +23,21 @@ struct uplink {
 	const struct uplink_events *events;
 	void *ctx;
 	enum state state;
-	struct dial *dial;     /* DIALLING */
+	struct dial *dial;    /* DIALLING */
+	struct end *proxy;    /* PROXY */
+	struct upstream *ask; /* PROXY */
+	struct deadline deadline;
 	struct end *tls;       /* TLS */
 	struct tunnel *tunnel; /* OPENING, UP */
 	char host[ADDR_TEXT_MAX];
 };
+
+static void uplink_free(struct uplink *u)
+{
+	deadline_clear(&u->deadline);
+	upstream_free(u->ask);
+	free(u);
+}
 
 /* The one way to fail. Calls up. */
 static void uplink_down(struct uplink *u, enum reason why, const char *detail)
@@ -32,7 +46,7 @@ static void uplink_down(struct uplink *u, enum reason why, const char *detail)
 	bool was_up = u->state == UP;
 	void *ctx = u->ctx;
 
-	free(u);
+	uplink_free(u);
 	events->down(ctx, why, detail, was_up);
 }
 
@@ -112,6 +126,139 @@ static void open_tls(struct uplink *u, struct end *lower)
 		uplink_down(u, REASON_NO_MEMORY, NULL);
 }
 
+static void connected(struct uplink *u, struct end *conn)
+{
+	if (u->spec.url->tls)
+		open_tls(u, conn);
+	else
+		open_tunnel(u, conn);
+}
+
+/* The proxy on the way. */
+
+static void proxy_failed(struct uplink *u, enum reason why, const char *detail)
+{
+	char text[DETAIL_MAX], name[PROXY_NAME];
+
+	snprintf(text, sizeof(text), "%s%s%s",
+		 proxy_url_format(u->spec.proxy, name, sizeof(name)),
+		 detail && *detail ? ": " : "", detail ? detail : "");
+	if (u->proxy)
+		end_drop(u->proxy, why);
+	uplink_down(u, why, text);
+}
+
+static void proxy_send(struct uplink *u, uint8_t *p, size_t n)
+{
+	struct bufq q;
+	struct buf b;
+
+	if (n == 0)
+		return;
+	bufq_init(&q);
+	buf_lend(&b, p, n);
+	bufq_put(&q, &b);
+	end_send(u->proxy, &q);
+}
+
+static void proxy_done(struct uplink *u)
+{
+	struct end *conn = u->proxy;
+
+	deadline_clear(&u->deadline);
+	upstream_free(u->ask);
+	u->ask = NULL;
+	u->proxy = NULL;
+	connected(u, conn);
+}
+
+static enum upstream_state proxy_feed(struct uplink *u, struct buf *b)
+{
+	enum upstream_state state = UPSTREAM_MORE;
+	uint8_t out[UPSTREAM_OUT_MAX];
+	size_t used, n;
+
+	while (state == UPSTREAM_MORE && b->len) {
+		state = upstream_feed(u->ask, buf_ptr(b), b->len, &used, out,
+				      &n);
+		proxy_send(u, out, n);
+		buf_pull(b, (uint32_t)used);
+	}
+	return state;
+}
+
+/* The server speaks after us: nothing may come behind the proxy's answer. */
+static void on_proxy_data(struct end *e, struct bufq *q)
+{
+	struct uplink *u = e->user;
+	enum upstream_state state = UPSTREAM_MORE;
+	struct buf *b;
+	size_t left = 0;
+
+	while ((b = bufq_get(q))) {
+		if (state == UPSTREAM_MORE)
+			state = proxy_feed(u, b);
+		left += b->len;
+		buf_free(b);
+	}
+	if (state == UPSTREAM_FAILED)
+		proxy_failed(u, upstream_why(u->ask), upstream_detail(u->ask));
+	else if (left)
+		proxy_failed(u, REASON_PROXY, "it says more than it should");
+	else if (state == UPSTREAM_DONE)
+		proxy_done(u);
+}
+
+static void on_proxy_eof(struct end *e)
+{
+	proxy_failed(e->user, REASON_PROXY, "it closed the connection");
+}
+
+static void on_proxy_dead(struct end *e, enum reason why, const char *detail)
+{
+	struct uplink *u = e->user;
+
+	u->proxy = NULL;
+	proxy_failed(u, why, detail);
+}
+
+static void on_proxy_nothing(struct end *e, size_t n)
+{
+	(void)e;
+	(void)n;
+}
+
+static const struct end_events proxy_events = {
+	.data = on_proxy_data,
+	.sent = on_proxy_nothing,
+	.ready = on_proxy_nothing,
+	.eof = on_proxy_eof,
+	.dead = on_proxy_dead,
+};
+
+static void on_proxy_over(struct deadline *d)
+{
+	proxy_failed(container_of(d, struct uplink, deadline), REASON_TIMED_OUT,
+		     "no answer");
+}
+
+static void ask_proxy(struct uplink *u, struct end *conn)
+{
+	uint8_t out[UPSTREAM_OUT_MAX];
+
+	u->state = PROXY;
+	u->proxy = conn;
+	u->ask = upstream_new(u->spec.proxy, &u->spec.url->addr);
+	if (!u->ask) {
+		proxy_failed(u, REASON_NO_MEMORY, NULL);
+		return;
+	}
+	end_use(conn, &proxy_events, u);
+	deadline_set(u->w, &u->deadline, u->spec.ms, on_proxy_over);
+	proxy_send(u, out, upstream_begin(u->ask, out));
+	end_read(conn, BUF_MAX);
+}
+
 /* The connection. */
 
 static void on_dialled(void *ctx, struct end *conn, enum reason why)
@@ -120,14 +267,17 @@ static void on_dialled(void *ctx, struct end *conn, enum reason why)
 
 	u->dial = NULL;
 	if (!conn) {
-		uplink_down(u, why, NULL);
+		if (u->spec.proxy)
+			proxy_failed(u, why, NULL);
+		else
+			uplink_down(u, why, NULL);
 		return;
 	}
 	conn_bulk(conn, UNACKED_MS);
-	if (u->spec.url->tls)
-		open_tls(u, conn);
+	if (u->spec.proxy)
+		ask_proxy(u, conn);
 	else
-		open_tunnel(u, conn);
+		connected(u, conn);
 }
 
 static const struct dial_ops dial_ops = {.done = on_dialled};
@@ -148,7 +298,8 @@ struct uplink *uplink_start(struct worker *w, const struct uplink_spec *spec,
 			    const struct uplink_events *events, void *ctx)
 {
 	struct uplink *u = calloc(1, sizeof(*u));
-	const struct addr *at = &spec->url->addr;
+	const struct addr *at =
+		spec->proxy ? &spec->proxy->addr : &spec->url->addr;
 
 	if (!u)
 		return NULL;
@@ -168,11 +319,13 @@ void uplink_drop(struct uplink *u, enum reason why)
 {
 	if (u->dial)
 		dial_drop(u->dial);
+	if (u->proxy)
+		end_drop(u->proxy, why);
 	if (u->tls)
 		end_drop(u->tls, why);
 	if (u->tunnel)
 		tunnel_close(u->tunnel, why);
-	free(u);
+	uplink_free(u);
 }
 
 struct tunnel *uplink_tunnel(const struct uplink *u)

@@ -3,6 +3,7 @@
  * An uplink is one attempt to reach a server, and the tunnel that comes of it:
  *
  *	DIALLING  name and TCP connection
+ *	PROXY	  somebody else's proxy, if there is one on the way
  *	TLS	  its handshake, for wss
  *	OPENING	  WebSocket handshake
  *	UP	  uplink_open() is allowed
@@ -33,7 +34,8 @@ struct uplink_spec {
 	const struct server_url *url;
 	const char *token;       /* NULL: none */
 	struct tls_context *tls; /* for wss */
-	uint64_t ms;             /* for the TCP connection */
+	uint64_t ms;             /* for the TCP connection, and the proxy */
+	const struct proxy_url *proxy; /* NULL: none */
 };
 
 /* NULL: no memory. */

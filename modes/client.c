@@ -113,6 +113,7 @@ static bool is_fatal(const struct client *c, enum reason why)
 	case REASON_UNAUTHORIZED:
 	case REASON_NOT_WSP:
 	case REASON_FORBIDDEN:
+	case REASON_PROXY:
 		return !c->ever_up && !c->options.retry_all;
 	default:
 		return false;
@@ -156,6 +157,7 @@ static void connect_now(struct client *c)
 		.token = c->options.token,
 		.tls = c->tls,
 		.ms = c->options.connect_timeout_ms,
+		.proxy = c->options.use_proxy ? &c->options.proxy : NULL,
 	};
 
 	c->dialled = worker_now(w);
@@ -311,9 +313,13 @@ static void warn_of_risks(const struct options *o)
 static int client_start(struct client *c)
 {
 	const struct options *o = &c->options;
+	char proxy[ADDR_TEXT_MAX + 10];
 	const char *error;
 
 	server_url_format(&o->server, c->url, sizeof(c->url));
+	if (o->use_proxy)
+		log_info(NULL, "reaching %s through %s", c->url,
+			 proxy_url_format(&o->proxy, proxy, sizeof(proxy)));
 	warn_of_risks(o);
 	if (o->server.tls) {
 		c->tls = tls_client_context(o->tls_ca, o->insecure, &error);

@@ -110,6 +110,18 @@ static const char *set_server(void *t, const char *value)
 	return err ? addr_strerror(err) : NULL;
 }
 
+static const char *set_proxy(void *t, const char *value)
+{
+	struct options *o = t;
+
+	o->proxy_set = true;
+	o->use_proxy = strcmp(value, "none") != 0;
+	if (o->use_proxy && proxy_url_parse(value, &o->proxy) != ADDR_OK)
+		return "not none, http://HOST:PORT or socks5://HOST:PORT, with "
+		       "USER:PASSWORD@ before the host where it is needed";
+	return NULL;
+}
+
 static const char *set_path(void *t, const char *value)
 {
 	struct options *o = t;
@@ -359,6 +371,17 @@ static const struct opt_row rows[] = {
 	 .value = "URL",
 	 .help = "ws:// or wss:// (default ws://127.0.0.1:8010/)",
 	 .set = set_server},
+	{.name = "proxy",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_CLIENT,
+	 .value = "URL",
+	 .help = "reach the server through this proxy, or none",
+	 .more = "http:// (CONNECT) or socks5://, with USER:PASSWORD@ before "
+		 "the host where it is needed. Default: https_proxy for wss, "
+		 "http_proxy for ws, all_proxy, no_proxy, as curl reads them; "
+		 "a server on this machine is reached directly.",
+	 .set = set_proxy,
+	 .secret = true},
 	{.name = "socks",
 	 .arg = OPT_OPTIONAL,
 	 .modes = MODE_CLIENT,

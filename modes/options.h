@@ -38,6 +38,8 @@ struct options {
 	struct egress egress;
 	/* client */
 	struct server_url server;
+	struct proxy_url proxy; /* to the server, if use_proxy */
+	bool use_proxy, proxy_set;
 	struct listens socks, http, mixed;
 	char *tls_ca;
 	bool insecure;

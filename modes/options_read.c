@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "modes/options.h"
+#include "modes/proxy.h"
 
 #define USAGE       2
 #define TOKEN_SHORT 16 /* bytes; less can be guessed */
@@ -50,8 +51,8 @@ static int check_server(struct options *o)
 	return 0;
 }
 
-static int check_proxy(const struct options *o, const char *option,
-		       struct listens *l)
+static int check_inbound(const struct options *o, const char *option,
+			 struct listens *l)
 {
 	fill_hosts(l, "127.0.0.1");
 	if (o->allow_anonymous || all_loopback(l))
@@ -70,11 +71,13 @@ static int check_client(struct options *o)
 	if (!o->socks.count && !o->http.count && !o->mixed.count)
 		return usage("client: nothing to do: add --socks, --http or "
 			     "--mixed");
-	code = check_proxy(o, "--socks", &o->socks);
+	code = proxy_choose(o);
 	if (!code)
-		code = check_proxy(o, "--http", &o->http);
+		code = check_inbound(o, "--socks", &o->socks);
 	if (!code)
-		code = check_proxy(o, "--mixed", &o->mixed);
+		code = check_inbound(o, "--http", &o->http);
+	if (!code)
+		code = check_inbound(o, "--mixed", &o->mixed);
 	return code;
 }
 
@@ -132,6 +135,7 @@ void options_done(struct options *o)
 {
 	if (o->token)
 		explicit_bzero(o->token, strlen(o->token));
+	explicit_bzero(&o->proxy, sizeof(o->proxy));
 	free(o->token);
 	free(o->config);
 	free(o->path);

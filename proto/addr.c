@@ -353,6 +353,59 @@ enum addr_err target_parse(const char *p, size_t n, struct addr *out)
 	return addr_parse(text, (size_t)used, out);
 }
 
+/* "user:password" of n bytes. */
+static bool read_userinfo(const char *p, size_t n, struct proxy_url *out)
+{
+	const char *colon = memchr(p, ':', n);
+	size_t len = colon ? (size_t)(colon - p) : n;
+	int used = unescape(p, len, out->user, sizeof(out->user) - 1);
+
+	if (used <= 0)
+		return false;
+	out->user[used] = 0;
+	used = colon ? unescape(colon + 1, n - len - 1, out->password,
+				sizeof(out->password) - 1)
+		     : 0;
+	if (used < 0)
+		return false;
+	out->password[used] = 0;
+	return strlen(out->user) + strlen(out->password) > 0;
+}
+
+enum addr_err proxy_url_parse(const char *text, struct proxy_url *out)
+{
+	const char *p = text, *at;
+	size_t n = strlen(p), len;
+	enum addr_err err;
+
+	memset(out, 0, sizeof(*out));
+	out->socks =
+		skip_scheme(&p, &n, "socks5") || skip_scheme(&p, &n, "socks5h");
+	if (!out->socks && !skip_scheme(&p, &n, "http") && find_scheme(p, n))
+		return ADDR_ESCHEME;
+	len = authority(p, n);
+	if (p[len] && strcmp(p + len, "/") != 0)
+		return ADDR_EPATH;
+	at = memrchr(p, '@', len);
+	if (at) {
+		if (!read_userinfo(p, (size_t)(at - p), out))
+			return ADDR_EFORM;
+		len -= (size_t)(at + 1 - p);
+		p = at + 1;
+	}
+	err = parse(p, len, 1080, &out->addr);
+	return !err && out->addr.port == 0 ? ADDR_EPORT : err;
+}
+
+char *proxy_url_format(const struct proxy_url *u, char *out, size_t size)
+{
+	char addr[ADDR_TEXT_MAX];
+
+	snprintf(out, size, "%s://%s", u->socks ? "socks5" : "http",
+		 addr_format(&u->addr, addr));
+	return out;
+}
+
 char *target_format(const struct addr *a, char *out)
 {
 	memcpy(out, "tcp://", 6);

@@ -68,6 +68,21 @@ enum addr_err server_url_parse(const char *text, struct server_url *out);
 /* "wss://host:port/path"; returns out. */
 char *server_url_format(const struct server_url *u, char *out, size_t size);
 
+/* Somebody else's proxy: "http://user:password@host:port", "socks5://" or
+ * "socks5h://"; the scheme, the user (percent-escaped) and the port, 1080, may
+ * be left out, as curl has it. */
+#define PROXY_SECRET_MAX 256
+
+struct proxy_url {
+	bool socks;
+	struct addr addr;
+	char user[PROXY_SECRET_MAX]; /* "": none */
+	char password[PROXY_SECRET_MAX];
+};
+enum addr_err proxy_url_parse(const char *text, struct proxy_url *out);
+/* "http://host:port", without the secret; returns out. */
+char *proxy_url_format(const struct proxy_url *u, char *out, size_t size);
+
 /* The target of a CONNECT: "tcp://host:port" of ours; gowsp writes
  * "socks5://" and "http://", and may percent-escape the host. Path, query and
  * userinfo are ignored. Any other scheme: ADDR_ESCHEME. */

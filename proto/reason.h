@@ -43,7 +43,8 @@
 	X(NOT_WSP, 26, 1, 502, 1002, 7, "not a wsp server")           \
 	X(BAD_METHOD, 27, 1, 405, 1002, 7, "method not allowed")      \
 	X(NOT_FOUND, 28, 1, 404, 1008, 7, "not found")                \
-	X(BAD_VERSION, 29, 1, 426, 1002, 7, "version not supported")
+	X(BAD_VERSION, 29, 1, 426, 1002, 7, "version not supported")  \
+	X(PROXY, 30, 1, 502, 1011, 4, "the proxy refuses")
 
 enum reason {
 #define X(name, wire, socks, http, close, exit, text) REASON_##name = wire,
