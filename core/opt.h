@@ -18,6 +18,8 @@ enum opt_arg { OPT_NONE, OPT_REQUIRED, OPT_OPTIONAL };
 /* Take value (NULL: none was given) into target. Returns NULL, or what would
  * be right; valid until the next call. */
 typedef const char *opt_set_fn(void *target, const char *value);
+/* Another source begins a list in target. */
+typedef void opt_clear_fn(void *target);
 
 struct opt_row {
 	const char *name; /* "listen" */
@@ -29,10 +31,10 @@ struct opt_row {
 	const char *help;   /* one line */
 	const char *more;   /* for the man page, or NULL */
 	opt_set_fn *set;
-	void (*clear)(void *target); /* of a list: another source begins */
-	const char *env;             /* instead of WSP_NAME */
-	bool secret;                 /* wiped from where it was read */
-	bool early; /* --help, --config: taken before all sources */
+	opt_clear_fn *clear; /* of a list; several rows may share one */
+	const char *env;     /* instead of WSP_NAME */
+	bool secret;         /* wiped from where it was read */
+	bool early;          /* --help, --config: taken before all sources */
 };
 
 struct opt_set {

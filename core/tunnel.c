@@ -263,6 +263,7 @@ struct tunnel *tunnel_start(struct worker *w, struct end *lower,
 		config.host = target->host;
 		config.path = target->path;
 		config.token = target->token;
+		config.fields = target->fields;
 	}
 	t->w = w;
 	t->events = events;

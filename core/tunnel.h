@@ -33,6 +33,7 @@ struct tunnel_target {
 	const char *host; /* as in the URL, with the port */
 	const char *path;
 	const char *token;
+	const char *fields; /* see struct upgrade_ask */
 };
 
 /* Over lower, which is OPEN and taken; target is NULL for a server.

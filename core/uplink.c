@@ -81,9 +81,10 @@ static const struct tunnel_events tunnel_events = {
 static void open_tunnel(struct uplink *u, struct end *lower)
 {
 	struct tunnel_target target = {
-		.host = u->host,
+		.host = u->spec.host ? u->spec.host : u->host,
 		.path = u->spec.url->path,
 		.token = u->spec.token,
+		.fields = u->spec.fields,
 	};
 
 	u->state = OPENING;
@@ -119,9 +120,10 @@ static const struct end_events tls_events = {
 
 static void open_tls(struct uplink *u, struct end *lower)
 {
+	const char *name = u->spec.sni ? u->spec.sni : u->spec.url->addr.host;
+
 	u->state = TLS;
-	u->tls = tls_open(u->w, u->spec.tls, lower, u->spec.url->addr.host,
-			  &tls_events, u);
+	u->tls = tls_open(u->w, u->spec.tls, lower, name, &tls_events, u);
 	if (!u->tls)
 		uplink_down(u, REASON_NO_MEMORY, NULL);
 }

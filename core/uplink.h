@@ -33,6 +33,9 @@ struct uplink_events {
 struct uplink_spec {
 	const struct server_url *url;
 	const char *token;       /* NULL: none */
+	const char *host;        /* for the Host field; NULL: that of url */
+	const char *sni;         /* for TLS; NULL: the host of url */
+	const char *fields;      /* see struct upgrade_ask */
 	struct tls_context *tls; /* for wss */
 	uint64_t ms;             /* for the TCP connection, and the proxy */
 	const struct proxy_url *proxy; /* NULL: none */

@@ -462,6 +462,7 @@ static bool send_request(struct websocket *s,
 {
 	struct upgrade_ask ask = {
 		.host = config->host,
+		.fields = config->fields,
 		.path = config->path,
 		.token = config->plain   ? NULL
 			 : config->token ? config->token

@@ -48,6 +48,7 @@ struct websocket_config {
 	const char *host;       /* client: as in the URL, with the port */
 	const char *path;       /* client */
 	const char *token;      /* client: sent as gowsp sends it */
+	const char *fields;     /* client: more of the request, or NULL */
 	const struct upgrade_wsp *offer; /* ours; NULL: do not negotiate */
 	bool plain; /* client: no header that RFC 6455 does not know */
 };

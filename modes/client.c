@@ -155,6 +155,9 @@ static void connect_now(struct client *c)
 	struct uplink_spec spec = {
 		.url = &c->options.server,
 		.token = c->options.token,
+		.host = c->options.host,
+		.sni = c->options.sni,
+		.fields = c->options.fields,
 		.tls = c->tls,
 		.ms = c->options.connect_timeout_ms,
 		.proxy = c->options.use_proxy ? &c->options.proxy : NULL,

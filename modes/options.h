@@ -38,6 +38,8 @@ struct options {
 	struct egress egress;
 	/* client */
 	struct server_url server;
+	char *host, *sni;       /* NULL: those of the URL */
+	char *fields;           /* of --header, each with its CRLF, or NULL */
 	struct proxy_url proxy; /* to the server, if use_proxy */
 	bool use_proxy, proxy_set;
 	struct listens socks, http, mixed;

@@ -142,5 +142,8 @@ void options_done(struct options *o)
 	free(o->tls_cert);
 	free(o->tls_key);
 	free(o->tls_ca);
+	free(o->host);
+	free(o->sni);
+	free(o->fields);
 	free(o->ready_file);
 }

@@ -402,8 +402,9 @@ size_t upgrade_write_request(char *out, const struct upgrade_ask *ask,
 		     "Connection: Upgrade\r\n"
 		     "Sec-WebSocket-Version: 13\r\n"
 		     "Sec-WebSocket-Key: %s\r\n"
-		     "%s%s\r\n",
-		     ask->path, ask->host, key, auth, wsp);
+		     "%s%s%s\r\n",
+		     ask->path, ask->host, key, auth, wsp,
+		     ask->fields ? ask->fields : "");
 	return n > 0 && n < UPGRADE_OUT_MAX ? (size_t)n : 0;
 }
 

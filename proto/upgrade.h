@@ -20,11 +20,12 @@
 
 #include "proto/reason.h"
 
-#define UPGRADE_HEAD_MAX  (16 * 1024) /* bytes of a head; more is TOO_LARGE */
-#define UPGRADE_PATH_MAX  1024
-#define UPGRADE_TOKEN_MAX 512
-#define UPGRADE_OUT_MAX   4096 /* holds every head that we write */
-#define UPGRADE_NONCE     16   /* random bytes of Sec-WebSocket-Key */
+#define UPGRADE_HEAD_MAX   (16 * 1024) /* bytes of a head; more is TOO_LARGE */
+#define UPGRADE_PATH_MAX   1024
+#define UPGRADE_TOKEN_MAX  512
+#define UPGRADE_OUT_MAX    4096 /* holds every head that we write */
+#define UPGRADE_FIELDS_MAX 1900 /* bytes of upgrade_ask.fields */
+#define UPGRADE_NONCE      16   /* random bytes of Sec-WebSocket-Key */
 
 /* What one side of a negotiated connection promises to the other. */
 struct upgrade_wsp {
@@ -49,7 +50,11 @@ struct upgrade_ask {
 	const char *path;  /* with the query */
 	const char *token; /* NULL: neither Auth nor Proto is sent */
 	const struct upgrade_wsp *wsp; /* NULL: not negotiated */
+	const char *fields; /* more of them, each with its CRLF; or NULL */
 };
+
+/* May "Name: value" be one of them? Not if it has a meaning here already. */
+bool upgrade_field_is_good(const char *text);
 
 struct upgrade;
 

@@ -203,3 +203,33 @@ void upgrade_key(const uint8_t nonce[UPGRADE_NONCE], char out[KEY_LEN + 1])
 				  UPGRADE_NONCE))
 		out[0] = 0;
 }
+
+/* RFC 9110 section 5.6.2. */
+static bool is_token_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+bool upgrade_field_is_good(const char *text)
+{
+	static const char *const ours[] = {
+		"host",           "upgrade", "connection",
+		"auth",           "proto",   "wsp",
+		"content-length", "origin",  "transfer-encoding",
+	};
+	size_t n = strcspn(text, ":");
+
+	if (n == 0 || text[n] != ':')
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!is_token_char(text[i]))
+			return false;
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (n == strlen(ours[i]) && strncasecmp(text, ours[i], n) == 0)
+			return false;
+	for (const char *p = text + n; *p; p++)
+		if (*p < ' ' || *p > '~')
+			return false;
+	return n < 14 || strncasecmp(text, "sec-websocket-", 14) != 0;
+}

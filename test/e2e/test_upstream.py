@@ -219,3 +219,32 @@ def test_the_variables_that_curl_reads(start):
               env={"http_proxy": "https://x:1"})
     assert c.wait() == 2 and "http_proxy" in c.log()
     assert server.stop() == 0
+
+
+def test_host_sni_and_headers(start, certs):
+    heads = []
+
+    def handler(s):
+        heads.append(head_of(s))
+        s.close()
+
+    with Target(handler) as t:
+        c = start("client", "--socks", "0", "--server",
+                  "ws://127.0.0.1:%d/p" % t.addr[1], "--host",
+                  "front.example", "--header", "X-A: one", "--header=X-B:2",
+                  "--wait", "0.5")
+        assert c.wait() == 4
+    lines = heads[0].split("\r\n")
+    assert lines[0] == "GET /p HTTP/1.1"
+    assert "Host: front.example" in lines
+    assert "X-A: one" in lines and "X-B:2" in lines
+    cert, key = certs["name"]  # of other.example
+    server = start("server", "--listen", "127.0.0.1:0", "--tls-cert", cert,
+                   "--tls-key", key).ready()
+    at = "wss://127.0.0.1:%d/" % server.addr("wss")[1]
+    c = start("client", "--socks", "0", "--server", at, "--tls-ca",
+              certs["ca"])
+    assert c.wait() == 5
+    c = start("client", "--socks", "0", "--server", at, "--tls-ca",
+              certs["ca"], "--sni", "other.example").ready()
+    assert c.stop() == 0 and server.stop() == 0

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+#include "modes/options_set.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "modes/options.h"
+#include "proto/upgrade.h"
+
+#define PORT_SOCKS    1080
+#define PORT_HTTP     8080
+#define SECONDS_MAX   86400
+#define KEEPALIVE_MAX 32767 /* what Linux takes */
+
+/* Texts are copied: where they were read may be wiped. */
+static const char *set_text(char **to, const char *value)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return "out of memory";
+	free(*to);
+	*to = copy;
+	return NULL;
+}
+
+/* "" stands for the default host, which may depend on other options. */
+static const char *add_listen(struct listens *l, uint16_t port,
+			      const char *value)
+{
+	struct addr a = {.host = "", .port = port};
+	enum addr_err err = value ? addr_parse_listen(value, &a) : ADDR_OK;
+
+	if (err)
+		return err == ADDR_EPORT
+			       ? "not a port (0 to 65535)"
+			       : "not PORT, :PORT, ADDR:PORT or [IPV6]:PORT";
+	if (host_family(a.host) == 0 && *a.host && strcmp(a.host, "*") != 0 &&
+	    strcmp(a.host, "localhost") != 0)
+		return "not an address of this machine (names are not "
+		       "resolved here, but for localhost)";
+	if (l->count == LISTENS_MAX)
+		return "too many listeners, 16 are possible";
+	l->at[l->count++] = a;
+	return NULL;
+}
+
+static const char *read_seconds(const char *value, uint64_t *ms)
+{
+	char *end;
+	double s = strtod(value, &end);
+
+	if (end == value || *end || !(s >= 0 && s <= SECONDS_MAX))
+		return "not a number of seconds (0 to 86400)";
+	*ms = (uint64_t)(s * 1000 + 0.5);
+	return NULL;
+}
+
+/* The rows' functions, in the order of the table. */
+
+const char *set_listen(void *t, const char *value)
+{
+	return add_listen(&((struct options *)t)->listen, PORT_SERVER, value);
+}
+
+void clear_listen(void *t)
+{
+	((struct options *)t)->listen.count = 0;
+}
+
+const char *set_socks(void *t, const char *value)
+{
+	return add_listen(&((struct options *)t)->socks, PORT_SOCKS, value);
+}
+
+void clear_socks(void *t)
+{
+	((struct options *)t)->socks.count = 0;
+}
+
+const char *set_http(void *t, const char *value)
+{
+	return add_listen(&((struct options *)t)->http, PORT_HTTP, value);
+}
+
+void clear_http(void *t)
+{
+	((struct options *)t)->http.count = 0;
+}
+
+const char *set_mixed(void *t, const char *value)
+{
+	return add_listen(&((struct options *)t)->mixed, PORT_SOCKS, value);
+}
+
+void clear_mixed(void *t)
+{
+	((struct options *)t)->mixed.count = 0;
+}
+
+const char *set_server(void *t, const char *value)
+{
+	struct options *o = t;
+	enum addr_err err = server_url_parse(value, &o->server);
+
+	if (err && strchr(value, '@'))
+		return "no user or password belongs here: see --token-file";
+	return err ? addr_strerror(err) : NULL;
+}
+
+const char *set_host(void *t, const char *value)
+{
+	struct options *o = t;
+	struct addr a;
+
+	if (!host_parse(value, strlen(value), NULL) &&
+	    addr_parse(value, strlen(value), &a) != ADDR_OK)
+		return "not NAME or NAME:PORT";
+	return set_text(&o->host, value);
+}
+
+const char *set_sni(void *t, const char *value)
+{
+	struct options *o = t;
+
+	if (!host_parse(value, strlen(value), NULL))
+		return "not a name";
+	return set_text(&o->sni, value);
+}
+
+const char *add_header(void *t, const char *value)
+{
+	struct options *o = t;
+	char all[UPGRADE_FIELDS_MAX];
+	int n;
+
+	if (!upgrade_field_is_good(value))
+		return "not \"Name: value\", or a name that wsp sends itself";
+	n = snprintf(all, sizeof(all), "%s%s\r\n", o->fields ? o->fields : "",
+		     value);
+	if (n >= (int)sizeof(all))
+		return "all of these are longer than 1900 bytes";
+	return set_text(&o->fields, all);
+}
+
+void clear_headers(void *t)
+{
+	struct options *o = t;
+
+	free(o->fields);
+	o->fields = NULL;
+}
+
+const char *set_proxy(void *t, const char *value)
+{
+	struct options *o = t;
+
+	o->proxy_set = true;
+	o->use_proxy = strcmp(value, "none") != 0;
+	if (o->use_proxy && proxy_url_parse(value, &o->proxy) != ADDR_OK)
+		return "not none, http://HOST:PORT or socks5://HOST:PORT, with "
+		       "USER:PASSWORD@ before the host where it is needed";
+	return NULL;
+}
+
+const char *set_path(void *t, const char *value)
+{
+	struct options *o = t;
+	char path[UPGRADE_PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s%s", *value == '/' ? "" : "/",
+			 value);
+
+	if (n >= (int)sizeof(path) || strpbrk(value, "?# \t\r\n"))
+		return "not a path, such as /tunnel";
+	return set_text(&o->path, path);
+}
+
+/* As gowsp compares it: printable, without blanks at its ends. */
+const char *set_token(void *t, const char *value)
+{
+	struct options *o = t;
+	size_t n = strlen(value);
+
+	if (n == 0 || n >= UPGRADE_TOKEN_MAX)
+		return "a token has 1 to 511 characters";
+	for (size_t i = 0; i < n; i++)
+		if (value[i] < ' ' || value[i] > '~')
+			return "a token is printable ASCII";
+	if (value[0] == ' ' || value[n - 1] == ' ')
+		return "a token neither begins nor ends with a blank";
+	return set_text(&o->token, value);
+}
+
+const char *set_token_file(void *t, const char *value)
+{
+	char line[UPGRADE_TOKEN_MAX + 2] = "";
+	FILE *f = fopen(value, "re");
+	const char *error;
+
+	if (!f)
+		return "cannot read this file";
+	if (!fgets(line, sizeof(line), f))
+		line[0] = 0;
+	fclose(f);
+	line[strcspn(line, "\r\n")] = 0;
+	error = line[0] ? set_token(t, line)
+			: "the first line of this file is the token, and "
+			  "it is empty";
+	explicit_bzero(line, sizeof(line));
+	return error;
+}
+
+const char *set_tls_cert(void *t, const char *value)
+{
+	return set_text(&((struct options *)t)->tls_cert, value);
+}
+
+const char *set_tls_key(void *t, const char *value)
+{
+	return set_text(&((struct options *)t)->tls_key, value);
+}
+
+const char *set_tls_ca(void *t, const char *value)
+{
+	return set_text(&((struct options *)t)->tls_ca, value);
+}
+
+const char *set_insecure(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->insecure = true;
+	return NULL;
+}
+
+const char *set_allow_anonymous(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->allow_anonymous = true;
+	return NULL;
+}
+
+const char *set_allow_origin(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->allow_origin = true;
+	return NULL;
+}
+
+const char *add_allow(void *t, const char *value)
+{
+	return egress_add(&((struct options *)t)->egress, true, value);
+}
+
+const char *add_deny(void *t, const char *value)
+{
+	return egress_add(&((struct options *)t)->egress, false, value);
+}
+
+/* Rules of all sources count, those of the file first: that one source should
+ * lift another's --deny unnoticed would be no help. */
+void keep_rules(void *t)
+{
+	(void)t;
+}
+
+const char *set_connect_timeout(void *t, const char *value)
+{
+	struct options *o = t;
+	const char *error = read_seconds(value, &o->connect_timeout_ms);
+
+	if (!error && o->connect_timeout_ms == 0)
+		return "must be more than 0 seconds";
+	return error;
+}
+
+const char *set_wait(void *t, const char *value)
+{
+	return read_seconds(value, &((struct options *)t)->wait_ms);
+}
+
+const char *set_grace(void *t, const char *value)
+{
+	return read_seconds(value, &((struct options *)t)->grace_ms);
+}
+
+const char *set_keepalive(void *t, const char *value)
+{
+	struct options *o = t;
+	uint64_t ms;
+	const char *error = read_seconds(value, &ms);
+
+	if (!error && (ms % 1000 || ms / 1000 > KEEPALIVE_MAX))
+		return "not a whole number of seconds (0 to 32767)";
+	if (!error)
+		o->tcp_keepalive_s = (unsigned int)(ms / 1000);
+	return error;
+}
+
+const char *set_max_memory(void *t, const char *value)
+{
+	struct options *o = t;
+	char *end;
+	unsigned long long n = strtoull(value, &end, 10);
+	int shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+
+	if (end == value || *value == '-' || (shift ? end[1] : end[0]) ||
+	    n > (SIZE_MAX >> shift) / 2 || n << shift < 1024 * 1024)
+		return "not a size of at least 1M, such as 64M or 1G";
+	o->max_memory = (size_t)(n << shift);
+	return NULL;
+}
+
+const char *set_retry_all(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->retry_all = true;
+	return NULL;
+}
+
+const char *set_log_level(void *t, const char *value)
+{
+	struct options *o = t;
+
+	o->log_level = log_level_parse(value);
+	return o->log_level < 0 ? "not error, warn, info, debug or trace"
+				: NULL;
+}
+
+const char *set_verbose(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->log_level++;
+	return NULL;
+}
+
+const char *set_quiet(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->log_level = LOG_ERROR;
+	return NULL;
+}
+
+const char *set_log_format(void *t, const char *value)
+{
+	struct options *o = t;
+
+	o->log_json = strcmp(value, "json") == 0;
+	return o->log_json || strcmp(value, "text") == 0 ? NULL
+							 : "not text or json";
+}
+
+const char *set_announce(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->announce = true;
+	return NULL;
+}
+
+const char *set_ready_fd(void *t, const char *value)
+{
+	struct options *o = t;
+	char *end;
+	long n = strtol(value, &end, 10);
+
+	if (end == value || *end || n < 0 || n > 65535 ||
+	    fcntl((int)n, F_GETFD) < 0)
+		return "not the number of an open descriptor";
+	o->ready_fd = (int)n;
+	return NULL;
+}
+
+const char *set_ready_file(void *t, const char *value)
+{
+	const char *slash = strrchr(value, '/');
+	char folder[4096] = ".";
+
+	if (slash)
+		snprintf(folder, sizeof(folder), "%.*s",
+			 slash == value ? 1 : (int)(slash - value), value);
+	if (access(folder, W_OK) != 0)
+		return "no file can be made in this folder";
+	return set_text(&((struct options *)t)->ready_file, value);
+}
+
+const char *set_config(void *t, const char *value)
+{
+	return set_text(&((struct options *)t)->config, value);
+}
+
+const char *set_help(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->help = true;
+	return NULL;
+}
