@@ -73,7 +73,7 @@ ifneq ($(LLHTTP_DIR),)
 OBJ += $(O)/llhttp/api.o $(O)/llhttp/http.o $(O)/llhttp/llhttp.o
 endif
 
-.PHONY: all run test test-long tests fuzzers fuzz lint format docs install \
+.PHONY: all run test test-long interop tests fuzzers fuzz lint format docs install \
 	mutants bench clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -144,6 +144,11 @@ test-long:
 	@sh vendor/install test
 	@WSP_TEST_LONG=1 $(if $(N),WSP_TEST_N=$(N)) python3 test/run --long
 
+interop: tests
+	@WSP_BIN=$(CURDIR)/$(O)/wsp WSP_ECHO_BIN=$(CURDIR)/$(O)/ws_echo \
+		$(if $(N),WSP_TEST_LONG=1 WSP_TEST_N=$(N)) GOWSP=$(abspath $(GOWSP)) \
+		python3 -m pytest -q test/interop
+
 FUZZ_SECONDS ?= 60
 fuzz:
 	@$(MAKE) FUZZ=1 fuzzers
@@ -184,6 +189,7 @@ help:
 	@echo 'make run          server and client on this machine, ready to try'
 	@echo 'make test         every kind of test (SANITIZE=1: with sanitizers only)'
 	@echo 'make test-long    the full figures (N=...)'
+	@echo 'make interop GOWSP=DIR [N=...]  the same peers as the real wspc and wsps in DIR'
 	@echo 'make fuzz         each fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make mutants      do the tests notice faults?'
 	@echo 'make bench        speed and memory, beside rivals that are installed'
