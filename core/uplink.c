@@ -30,6 +30,7 @@ struct uplink {
 	struct end *tls;       /* TLS */
 	struct tunnel *tunnel; /* OPENING, UP */
 	char host[ADDR_TEXT_MAX];
+	uint64_t asked; /* OPENING: since when; UP: how long that took */
 };
 
 static void uplink_free(struct uplink *u)
@@ -57,6 +58,7 @@ static void on_up(void *ctx)
 	struct uplink *u = ctx;
 
 	u->state = UP;
+	u->asked = worker_now(u->w) - u->asked;
 	u->events->up(u->ctx);
 }
 
@@ -88,6 +90,7 @@ static void open_tunnel(struct uplink *u, struct end *lower)
 	};
 
 	u->state = OPENING;
+	u->asked = worker_now(u->w);
 	u->tunnel = tunnel_start(u->w, lower, &target, &tunnel_events, u);
 	if (!u->tunnel)
 		uplink_down(u, REASON_NO_MEMORY, NULL);
@@ -328,6 +331,11 @@ void uplink_drop(struct uplink *u, enum reason why)
 	if (u->tunnel)
 		tunnel_close(u->tunnel, why);
 	uplink_free(u);
+}
+
+uint64_t uplink_rtt_ms(const struct uplink *u)
+{
+	return u->state == UP ? u->asked : 0;
 }
 
 struct tunnel *uplink_tunnel(const struct uplink *u)

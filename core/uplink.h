@@ -46,6 +46,8 @@ struct uplink *uplink_start(struct worker *w, const struct uplink_spec *spec,
 			    const struct uplink_events *events, void *ctx);
 /* Close with why; users of streams are told, the owner is not. */
 void uplink_drop(struct uplink *u, enum reason why);
+/* How long the server took for the WebSocket handshake: a round trip. */
+uint64_t uplink_rtt_ms(const struct uplink *u);
 /* Its tunnel, or NULL unless it is UP. */
 struct tunnel *uplink_tunnel(const struct uplink *u);
 

@@ -93,7 +93,8 @@ static void on_up(void *ctx)
 	deadline_clear(&c->wait);
 	log_info(NULL, "tunnel up: %s%s", c->url,
 		 tunnel_native(t) ? "" : " (a gowsp server)");
-	ready_line(&c->service.ready, "connected %s", c->url);
+	ready_line(&c->service.ready, "connected %s rtt=%llums", c->url,
+		   (unsigned long long)uplink_rtt_ms(c->uplink));
 	ready_now(&c->service.ready);
 	sessions_wake(&c->sessions);
 }

@@ -132,3 +132,15 @@ def test_bulk_leaves_room_for_others(start):
             s = socks_connect(client.addr("socks"), small.addr)
             assert recv_exact(s, 1) == b"!"
         client.kill()
+
+
+def test_the_announcement_tells_the_round_trip(start):
+    server = start("server", "--listen", "127.0.0.1:0").ready()
+    delay = Delay(server.addr("ws"), ROUND_TRIP / 2)
+    with delay:
+        client = start("client", "--socks", "0", "--server",
+                       "ws://%s:%d" % delay.addr)
+        words = client.expect("connected")
+        rtt = int(words[2].removeprefix("rtt=").removesuffix("ms"))
+        assert 150 <= rtt < 1000
+        client.kill()
