@@ -335,6 +335,7 @@ static int client_start(struct client *c)
 	sessions_init(&c->sessions, &c->service.worker, &sessions_ops, c);
 	c->sessions.connect_timeout_ms = o->connect_timeout_ms;
 	c->sessions.keepalive_s = o->tcp_keepalive_s;
+	c->sessions.auth = o->proxy_auth;
 	if (!open_doors(c, &o->socks, &inbound_socks) ||
 	    !open_doors(c, &o->http, &inbound_http) ||
 	    !open_doors(c, &o->mixed, &inbound_mixed))

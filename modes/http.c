@@ -4,9 +4,9 @@
 
 #include "modes/session.h"
 
-static void *http_new(void)
+static void *http_new(const char *auth)
 {
-	return http1_new();
+	return http1_new(auth);
 }
 
 static void http_free(void *in)

@@ -10,11 +10,16 @@
 struct mixed {
 	const struct inbound *inbound; /* NULL: not known yet */
 	void *in;
+	const char *auth;
 };
 
-static void *mixed_new(void)
+static void *mixed_new(const char *auth)
 {
-	return calloc(1, sizeof(struct mixed));
+	struct mixed *m = calloc(1, sizeof(*m));
+
+	if (m)
+		m->auth = auth;
+	return m;
 }
 
 static void mixed_free(void *in)
@@ -34,7 +39,7 @@ static bool choose(struct mixed *m, uint8_t first)
 			? &inbound_socks
 			: &inbound_http;
 
-	m->in = inbound->new_();
+	m->in = inbound->new_(m->auth);
 	if (m->in)
 		m->inbound = inbound;
 	return m->in != NULL;

@@ -43,6 +43,7 @@ struct options {
 	struct proxy_url proxy; /* to the server, if use_proxy */
 	bool use_proxy, proxy_set;
 	struct listens socks, http, mixed;
+	char *proxy_auth; /* "user:password" for these, or NULL */
 	char *tls_ca;
 	bool insecure;
 	bool retry_all;

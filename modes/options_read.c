@@ -55,11 +55,11 @@ static int check_inbound(const struct options *o, const char *option,
 			 struct listens *l)
 {
 	fill_hosts(l, "127.0.0.1");
-	if (o->allow_anonymous || all_loopback(l))
+	if (o->allow_anonymous || o->proxy_auth || all_loopback(l))
 		return 0;
 	fprintf(stderr,
 		"wsp: %s: everybody could use this proxy: listen on 127.0.0.1, "
-		"or give --allow-anonymous if that is meant\n",
+		"or give --proxy-auth, or --allow-anonymous if that is meant\n",
 		option);
 	return USAGE;
 }
@@ -136,6 +136,9 @@ void options_done(struct options *o)
 	if (o->token)
 		explicit_bzero(o->token, strlen(o->token));
 	explicit_bzero(&o->proxy, sizeof(o->proxy));
+	if (o->proxy_auth)
+		explicit_bzero(o->proxy_auth, strlen(o->proxy_auth));
+	free(o->proxy_auth);
 	free(o->token);
 	free(o->config);
 	free(o->path);

@@ -154,6 +154,16 @@ void clear_headers(void *t)
 	o->fields = NULL;
 }
 
+const char *set_proxy_auth(void *t, const char *value)
+{
+	const char *colon = strchr(value, ':');
+	size_t n = colon ? (size_t)(colon - value) : 0;
+
+	if (n == 0 || n > 255 || !colon[1] || strlen(colon + 1) > 255)
+		return "not USER:PASSWORD";
+	return set_text(&((struct options *)t)->proxy_auth, value);
+}
+
 const char *set_proxy(void *t, const char *value)
 {
 	struct options *o = t;

@@ -7,8 +7,8 @@
 #include "core/opt.h"
 
 opt_set_fn set_listen, set_socks, set_http, set_mixed, set_server, set_host,
-	set_sni, add_header, set_proxy, set_path, set_token, set_token_file,
-	set_tls_cert, set_tls_key, set_tls_ca, set_insecure,
+	set_sni, add_header, set_proxy, set_proxy_auth, set_path, set_token,
+	set_token_file, set_tls_cert, set_tls_key, set_tls_ca, set_insecure,
 	set_allow_anonymous, set_allow_origin, add_allow, add_deny,
 	set_connect_timeout, set_wait, set_grace, set_keepalive, set_max_memory,
 	set_retry_all, set_log_level, set_verbose, set_quiet, set_log_format,

@@ -465,7 +465,7 @@ void session_start(struct sessions *all, struct end *app,
 {
 	struct session *s = calloc(1, sizeof(*s));
 
-	if (!s || !(s->in = in->new_())) {
+	if (!s || !(s->in = in->new_(all->auth))) {
 		free(s);
 		end_drop(app, REASON_NO_MEMORY);
 		return;

@@ -37,7 +37,9 @@ enum inbound_state { INBOUND_MORE, INBOUND_DONE, INBOUND_FAILED };
 /* A proxy protocol. in is what new_() has returned. */
 struct inbound {
 	const char *name;
-	void *(*new_)(void); /* NULL: no memory */
+	/* auth: "user:password" that is asked for, or NULL; must stay. NULL:
+	 * no memory. */
+	void *(*new_)(const char *auth);
 	void (*free)(void *in);
 	/* The next bytes; *used of them are taken. reply, if its len is set,
 	 * goes out at once. */
@@ -80,6 +82,7 @@ struct sessions {
 	void *ctx;
 	uint64_t connect_timeout_ms;
 	unsigned int keepalive_s;
+	const char *auth; /* see struct inbound */
 	struct session *first;
 	struct relays relays;
 	bool draining; /* take no new request */

@@ -13,6 +13,7 @@ static_assert(REPLY_MAX >= SOCKS5_REPLY_MAX, "a SOCKS reply fits");
 
 struct socks {
 	uint8_t version; /* 0: not known yet */
+	const char *auth;
 	union {
 		struct socks4 v4;
 		struct socks5 v5;
@@ -24,9 +25,13 @@ static bool is_4(const struct socks *s)
 	return s->version == SOCKS4_VERSION;
 }
 
-static void *socks_new(void)
+static void *socks_new(const char *auth)
 {
-	return calloc(1, sizeof(struct socks));
+	struct socks *s = calloc(1, sizeof(*s));
+
+	if (s)
+		s->auth = auth;
+	return s;
 }
 
 static enum inbound_state feed_4(struct socks *s, const uint8_t **p, size_t *n)
@@ -35,7 +40,10 @@ static enum inbound_state feed_4(struct socks *s, const uint8_t **p, size_t *n)
 	case SOCKS4_MORE:
 		break;
 	case SOCKS4_DONE:
-		return INBOUND_DONE;
+		if (!s->auth)
+			return INBOUND_DONE;
+		s->v4.why = REASON_PROXY_AUTH; /* it has no passwords */
+		return INBOUND_FAILED;
 	case SOCKS4_FAILED:
 		return INBOUND_FAILED;
 	}
@@ -50,7 +58,10 @@ static enum inbound_state feed_5(struct socks *s, const uint8_t **p, size_t *n,
 		case SOCKS5_MORE:
 			return INBOUND_MORE;
 		case SOCKS5_GREETED:
-			reply->len = socks5_method(reply->bytes);
+			reply->len = socks5_method(&s->v5, reply->bytes);
+			break;
+		case SOCKS5_USER:
+			reply->len += socks5_user(reply->bytes + reply->len);
 			break;
 		case SOCKS5_DONE:
 			return INBOUND_DONE;
@@ -72,7 +83,7 @@ static enum inbound_state socks_feed(void *in, const uint8_t *p, size_t n,
 		if (is_4(s))
 			socks4_init(&s->v4);
 		else
-			socks5_init(&s->v5);
+			socks5_init(&s->v5, s->auth);
 	}
 	state = is_4(s) ? feed_4(s, &at, &n) : feed_5(s, &at, &n, reply);
 	*used = (size_t)(at - p);

@@ -7,6 +7,9 @@
 #include <strings.h>
 
 #include <llhttp.h>
+#include <mbedtls/base64.h>
+
+#include "proto/token.h"
 
 #define FIRST_SIZE 2048 /* of the head's buffer, which doubles */
 #define LISTED_MAX 16   /* names in Connection fields */
@@ -29,6 +32,8 @@ struct http1 {
 	struct span method, uri, version;
 	struct span listed[LISTED_MAX]; /* by Connection */
 	int nlisted;
+	const char *auth;
+	bool authorized;
 	bool connect;
 	bool upgrade;  /* what follows may be another protocol */
 	bool complete; /* the body has ended */
@@ -139,7 +144,7 @@ static int on_reply_complete(llhttp_t *p)
 
 /* Life. */
 
-struct http1 *http1_new(void)
+struct http1 *http1_new(const char *auth)
 {
 	struct http1 *h = calloc(1, sizeof(*h));
 
@@ -149,6 +154,7 @@ struct http1 *http1_new(void)
 	h->settings.on_message_complete = on_complete;
 	llhttp_init(&h->parser, HTTP_REQUEST, &h->settings);
 	h->parser.data = h;
+	h->auth = auth;
 	llhttp_settings_init(&h->reply_settings);
 	h->reply_settings.on_headers_complete = on_reply_head;
 	h->reply_settings.on_message_complete = on_reply_complete;
@@ -210,6 +216,22 @@ static bool take_connection(struct http1 *h, struct span value)
 	return true;
 }
 
+/* RFC 7617 section 2. */
+static bool is_authorized(const char *auth, struct span value)
+{
+	unsigned char pair[512];
+	size_t n;
+
+	if (!starts(value, "basic "))
+		return false;
+	value = trim((struct span){value.p + 6, value.n - 6});
+	if (mbedtls_base64_decode(pair, sizeof(pair) - 1, &n,
+				  (const unsigned char *)value.p, value.n))
+		return false;
+	pair[n] = 0;
+	return token_equal(auth, (const char *)pair);
+}
+
 struct framing {
 	int hosts, lengths, codings;
 	bool upgrade;
@@ -224,6 +246,8 @@ static bool look_at_field(struct http1 *h, struct framing *f, struct span name,
 		f->lengths++;
 	else if (is(name, "upgrade"))
 		f->upgrade = true;
+	else if (is(name, "proxy-authorization"))
+		h->authorized = h->auth && is_authorized(h->auth, value);
 	else if (is(name, "connection"))
 		return take_connection(h, value);
 	else if (is(name, "transfer-encoding")) {
@@ -404,6 +428,8 @@ static enum reason finish(struct http1 *h)
 	if (err == HPE_PAUSED_UPGRADE &&
 	    !(h->upgrade || is(h->method, "CONNECT")))
 		return REASON_BAD_REQUEST;
+	if (h->auth && !h->authorized)
+		return REASON_PROXY_AUTH;
 	why = read_target(h);
 	if (why == REASON_DONE && !h->connect && !write_head(h, rest))
 		return REASON_NO_MEMORY;
@@ -545,7 +571,12 @@ size_t http1_write_reply(char *out, enum reason why)
 				"Content-Type: text/plain\r\n"
 				"Content-Length: %zu\r\n"
 				"Connection: close\r\n"
-				"\r\n"
+				"%s\r\n"
 				"wsp: %s\n",
-				reason_http(why), text, strlen(text) + 6, text);
+				reason_http(why), text, strlen(text) + 6,
+				why == REASON_PROXY_AUTH
+					? "Proxy-Authenticate: Basic "
+					  "realm=\"wsp\"\r\n"
+					: "",
+				text);
 }

@@ -30,16 +30,17 @@ struct http1;
 
 enum http1_state { HTTP1_MORE, HTTP1_DONE, HTTP1_FAILED };
 
-/* NULL: no memory. */
-struct http1 *http1_new(void);
+/* auth: "user:password" that must come as Basic (RFC 7617), or NULL; must stay.
+ * NULL: no memory. */
+struct http1 *http1_new(const char *auth);
 void http1_free(struct http1 *h);
 
 /* The next bytes of the head. DONE: *used of them belong to it, what follows
  * is the body or the tunnelled protocol. FAILED: http1_why(). */
 enum http1_state http1_feed(struct http1 *h, const uint8_t *p, size_t n,
 			    size_t *used);
-/* BAD_REQUEST, BAD_ADDRESS, TOO_LARGE, NO_MEMORY, or BAD_COMMAND: neither
- * CONNECT nor an http:// target. */
+/* PROXY_AUTH, BAD_REQUEST, BAD_ADDRESS, TOO_LARGE, NO_MEMORY, or BAD_COMMAND:
+ * neither CONNECT nor an http:// target. */
 enum reason http1_why(const struct http1 *h);
 
 /* After DONE. */

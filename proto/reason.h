@@ -44,7 +44,8 @@
 	X(BAD_METHOD, 27, 1, 405, 1002, 7, "method not allowed")      \
 	X(NOT_FOUND, 28, 1, 404, 1008, 7, "not found")                \
 	X(BAD_VERSION, 29, 1, 426, 1002, 7, "version not supported")  \
-	X(PROXY, 30, 1, 502, 1011, 4, "the proxy refuses")
+	X(PROXY, 30, 1, 502, 1011, 4, "the proxy refuses")            \
+	X(PROXY_AUTH, 31, 2, 407, 1008, 1, "proxy authentication required")
 
 enum reason {
 #define X(name, wire, socks, http, close, exit, text) REASON_##name = wire,

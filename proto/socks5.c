@@ -3,9 +3,14 @@
 
 #include <arpa/inet.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "proto/token.h"
+
 #define METHOD_NONE  0x00 /* no authentication required, section 3 */
+#define METHOD_USER  0x02 /* RFC 1929 */
+#define USER_VERSION 1
 #define METHOD_NO    0xff /* no acceptable methods */
 #define CMD_CONNECT  1    /* section 4 */
 #define ATYP_IPV4    1
@@ -14,11 +19,12 @@
 #define REPLY_HEAD   4 /* VER REP RSV ATYP */
 #define REQUEST_HEAD 5 /* the same, and the first byte of the address */
 
-enum state { GREETING, REQUEST, OVER };
+enum state { GREETING, USER, REQUEST, OVER };
 
-void socks5_init(struct socks5 *s)
+void socks5_init(struct socks5 *s, const char *auth)
 {
 	memset(s, 0, sizeof(*s));
+	s->auth = auth;
 }
 
 static enum socks5_event fail(struct socks5 *s, enum reason why)
@@ -35,6 +41,19 @@ static size_t greeting_size(const struct socks5 *s)
 	if (s->len >= 1 && s->buf[0] != SOCKS5_VERSION)
 		return 0;
 	return s->len < 2 ? 2 : 2u + s->buf[1];
+}
+
+/* RFC 1929 section 2: VER ULEN UNAME PLEN PASSWD. */
+static size_t user_size(const struct socks5 *s)
+{
+	size_t n;
+
+	if (s->len >= 1 && s->buf[0] != USER_VERSION)
+		return 0;
+	if (s->len < 2)
+		return 2;
+	n = 3u + s->buf[1];
+	return s->len < n ? n : n + s->buf[n - 1];
 }
 
 static size_t request_size(const struct socks5 *s)
@@ -56,13 +75,29 @@ static size_t request_size(const struct socks5 *s)
 
 static enum socks5_event on_greeting(struct socks5 *s)
 {
-	bool offered = memchr(s->buf + 2, METHOD_NONE, s->buf[1]) != NULL;
+	uint8_t method = s->auth ? METHOD_USER : METHOD_NONE;
+	bool offered = memchr(s->buf + 2, method, s->buf[1]) != NULL;
 
 	s->len = 0;
 	if (!offered)
 		return fail(s, REASON_FORBIDDEN);
-	s->state = REQUEST;
+	s->state = s->auth ? USER : REQUEST;
 	return SOCKS5_GREETED;
+}
+
+static enum socks5_event on_user(struct socks5 *s)
+{
+	char pair[2 * 256];
+	size_t n = s->buf[1], m = s->buf[2 + n];
+
+	snprintf(pair, sizeof(pair), "%.*s:%.*s", (int)n, s->buf + 2, (int)m,
+		 s->buf + 3 + n);
+	memset(s->buf, 0, sizeof(s->buf));
+	s->len = 0;
+	if (!token_equal(s->auth, pair))
+		return fail(s, REASON_PROXY_AUTH);
+	s->state = REQUEST;
+	return SOCKS5_USER;
 }
 
 /* The address of the request as text. */
@@ -97,18 +132,26 @@ static enum socks5_event on_request(struct socks5 *s)
 	return SOCKS5_DONE;
 }
 
+/* What the state waits for. */
+static const struct {
+	size_t (*size)(const struct socks5 *s);
+	enum socks5_event (*complete)(struct socks5 *s);
+} messages[] = {
+	[GREETING] = {greeting_size, on_greeting},
+	[USER] = {user_size, on_user},
+	[REQUEST] = {request_size, on_request},
+};
+
 enum socks5_event socks5_feed(struct socks5 *s, const uint8_t **p, size_t *n)
 {
 	size_t want;
 
 	while (s->state != OVER) {
-		want = s->state == GREETING ? greeting_size(s)
-					    : request_size(s);
+		want = messages[s->state].size(s);
 		if (want == 0)
 			return fail(s, REASON_BAD_REQUEST);
 		if (s->len == want)
-			return s->state == GREETING ? on_greeting(s)
-						    : on_request(s);
+			return messages[s->state].complete(s);
 		if (*n == 0)
 			return SOCKS5_MORE;
 		s->buf[s->len++] = **p;
@@ -118,10 +161,17 @@ enum socks5_event socks5_feed(struct socks5 *s, const uint8_t **p, size_t *n)
 	return s->why == REASON_DONE ? SOCKS5_DONE : SOCKS5_FAILED;
 }
 
-size_t socks5_method(uint8_t out[SOCKS5_REPLY_MAX])
+size_t socks5_method(const struct socks5 *s, uint8_t out[SOCKS5_REPLY_MAX])
 {
 	out[0] = SOCKS5_VERSION;
-	out[1] = METHOD_NONE;
+	out[1] = s->auth ? METHOD_USER : METHOD_NONE;
+	return 2;
+}
+
+size_t socks5_user(uint8_t out[SOCKS5_REPLY_MAX])
+{
+	out[0] = USER_VERSION;
+	out[1] = 0;
 	return 2;
 }
 
@@ -162,6 +212,10 @@ size_t socks5_refusal(const struct socks5 *s, uint8_t out[SOCKS5_REPLY_MAX])
 	case REASON_FORBIDDEN: /* the greeting */
 		out[0] = SOCKS5_VERSION;
 		out[1] = METHOD_NO;
+		return 2;
+	case REASON_PROXY_AUTH:
+		out[0] = USER_VERSION;
+		out[1] = 1;
 		return 2;
 	case REASON_BAD_COMMAND:
 	case REASON_BAD_ADDRESS:

@@ -3,6 +3,8 @@
  * SOCKS5 at the server's side (RFC 1928), one request, without I/O:
  *
  *	GREETING  version and methods	-> SOCKS5_GREETED: send the method
+ *	USER	  name and password	-> SOCKS5_USER: send what is made of it
+ *		  (RFC 1929), if that is asked for
  *	REQUEST	  CONNECT host:port	-> SOCKS5_DONE: target is known
  *
  * Bytes behind the request are not touched.
@@ -22,6 +24,7 @@
 enum socks5_event {
 	SOCKS5_MORE,    /* all was used up */
 	SOCKS5_GREETED, /* answer with socks5_method(), feed what is left */
+	SOCKS5_USER,    /* answer with socks5_user(), feed what is left */
 	SOCKS5_DONE,    /* target is known */
 	SOCKS5_FAILED,  /* why says what is wrong; see socks5_refusal() */
 };
@@ -30,19 +33,23 @@ struct socks5 {
 	/* valid after DONE */
 	struct addr target;
 	/* valid after FAILED: BAD_REQUEST, FORBIDDEN (no method in common),
-	 * BAD_COMMAND, BAD_ADDRESS */
+	 * PROXY_AUTH (wrong user or password), BAD_COMMAND, BAD_ADDRESS */
 	enum reason why;
 	/* private */
-	uint8_t buf[264]; /* a greeting or a request */
+	uint8_t buf[520]; /* the message that arrives */
 	uint16_t len;
 	uint8_t state;
+	const char *auth;
 };
 
-void socks5_init(struct socks5 *s);
+/* auth: "user:password" that is asked for, or NULL; must stay. */
+void socks5_init(struct socks5 *s, const char *auth);
 /* Takes from *p, *n, advancing both. */
 enum socks5_event socks5_feed(struct socks5 *s, const uint8_t **p, size_t *n);
-/* The answer to the greeting: 2 bytes, "no authentication". */
-size_t socks5_method(uint8_t out[SOCKS5_REPLY_MAX]);
+/* The answer to the greeting: 2 bytes. */
+size_t socks5_method(const struct socks5 *s, uint8_t out[SOCKS5_REPLY_MAX]);
+/* The answer to the user: 2 bytes. */
+size_t socks5_user(uint8_t out[SOCKS5_REPLY_MAX]);
 /* The reply to the request (section 6); bound is "ADDR:PORT" or NULL. Returns
  * its length. */
 size_t socks5_reply(uint8_t out[SOCKS5_REPLY_MAX], enum reason why,

@@ -349,3 +349,29 @@ def test_one_port_for_all_proxies(start, origin):
             s.sendall(data)
             assert s.recv(99).startswith(answer)
     assert c.stop() == 0 and server.stop() == 0
+
+
+def test_proxies_that_ask_for_a_password(start, origin):
+    server = start("server", "--listen", "127.0.0.1:0").ready()
+    c = start("client", "--mixed", "0.0.0.0:0", "--socks", "0", "--http", "0",
+              "--server", "ws://127.0.0.1:%d" % server.addr("ws")[1],
+              env={"WSP_PROXY_AUTH": "me:p:w"}).ready()
+    url = "http://127.0.0.1:%d/" % origin.server_port
+    port = c.addr("mixed")[1]
+    for listener, scheme in (("socks", "socks5h"), ("http", "http"),
+                             ("mixed", "socks5"), ("mixed", "http")):
+        at = "%s://127.0.0.1:%d" % (scheme, c.addr(listener)[1])
+        assert curl("-x", at, "-U", "me:p:w", url).stdout == BODY
+        assert curl("-x", at, "-U", "me:p:w", "-p", url).stdout == BODY or \
+            scheme != "http"
+        for user in ("me:wrong", "me:p:w2", "you:p:w", "me:"):
+            r = curl("-x", at, "-U", user, url)
+            assert r.stdout != BODY
+        assert curl("-x", at, url).stdout != BODY
+    r = curl("-i", "-x", "http://127.0.0.1:%d" % port, url)
+    assert r.stdout.startswith(b"HTTP/1.1 407 ")
+    assert b"Proxy-Authenticate: Basic " in r.stdout
+    r = curl("-x", "socks4://127.0.0.1:%d" % port, url)
+    assert r.returncode and r.stdout != BODY
+    assert c.stop() == 0 and server.stop() == 0
+    assert "p:w" not in c.log()

@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	for (size_t i = 0; i < 4; i++) {
 		size_t at = i * n / 4, a, b, len;
-		struct http1 *h = http1_new(), *g = http1_new();
+		struct http1 *h = http1_new(NULL), *g = http1_new(NULL);
 		enum http1_state s = run(h, p, n, at, &a);
 
 		check(run(g, p, n, 0, &b) == s);

@@ -11,7 +11,7 @@ static enum socks5_event run(struct socks5 *s, const uint8_t *p, size_t n,
 	enum socks5_event e = SOCKS5_MORE;
 	const uint8_t *at = p;
 
-	socks5_init(s);
+	socks5_init(s, NULL);
 	while (e == SOCKS5_MORE && at < p + n) {
 		size_t k = (size_t)(p + n - at) < step ? (size_t)(p + n - at)
 						       : step;

@@ -15,7 +15,7 @@
 static enum http1_state run(const char *text, size_t n, size_t at,
 			    char out[4096], enum reason *why)
 {
-	struct http1 *h = http1_new();
+	struct http1 *h = http1_new(NULL);
 	size_t ends[] = {at, n}, from = 0, len = 0, passed = 0, ignored = 0;
 	enum http1_state s = HTTP1_MORE;
 	char body[512], target[ADDR_TEXT_MAX];
@@ -240,7 +240,7 @@ static void chunks_that_are_malformed_break_the_request(void **state)
 
 static void a_head_has_a_limit(void **state)
 {
-	struct http1 *h = http1_new();
+	struct http1 *h = http1_new(NULL);
 	enum http1_state s = HTTP1_MORE;
 	size_t n = 0, used;
 
@@ -270,7 +270,7 @@ static void replies_are_whole(void **state)
 /* Fields in their shortest form take one byte more in ours. */
 static void many_short_fields_fit(void **state)
 {
-	struct http1 *h = http1_new();
+	struct http1 *h = http1_new(NULL);
 	static char head[HTTP1_HEAD_MAX + 1];
 	size_t n =
 		(size_t)sprintf(head, "GET http://h/ HTTP/1.1\r\nHost:h\r\n");
@@ -294,7 +294,7 @@ static void many_short_fields_fit(void **state)
 
 static struct http1 *request(const char *text)
 {
-	struct http1 *h = http1_new();
+	struct http1 *h = http1_new(NULL);
 	size_t used;
 
 	assert_int_equal(

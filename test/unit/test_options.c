@@ -91,6 +91,7 @@ static void bad_input_says_what_and_where(void **state)
 		{MODE_CLIENT, "--http *:1", {"--http", "--allow-anonymous"}},
 		{MODE_CLIENT, "--socks --server ftp://x", {"--server", "ftp"}},
 		{MODE_CLIENT, "--socks --server ws://", {"--server"}},
+		{MODE_CLIENT, "--socks --proxy-auth a", {"USER:PASSWORD"}},
 		{MODE_CLIENT, "--socks --header a", {"--header", "Name: v"}},
 		{MODE_CLIENT, "--socks --header Host:x", {"--header"}},
 		{MODE_CLIENT,

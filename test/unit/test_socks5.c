@@ -19,7 +19,7 @@ static enum socks5_event run(struct socks5 *s, const char *p, size_t n,
 	enum socks5_event e = SOCKS5_MORE;
 	size_t from = 0;
 
-	socks5_init(s);
+	socks5_init(s, NULL);
 	*greeted = 0;
 	*rest = 0;
 	for (int i = 0; i < 2; i++) {
@@ -144,6 +144,60 @@ static void replies_carry_the_bound_address(void **state)
 	assert_int_equal(socks5_reply(out, REASON_DONE, "rubbish"), 10);
 }
 
+/* RFC 1929, however the bytes are cut. */
+static void a_user_has_a_password(void **state)
+{
+	static const char good[] = "\5\2\0\2\1\2me\2pw\5\1\0\1\1\2\3\4\0\x50";
+	static const struct {
+		const char *in;
+		size_t n;
+		enum reason why;
+	} bad[] = {
+		{"\5\1\0", 3, REASON_FORBIDDEN},
+		{"\5\1\2\1\2me\2px", 10, REASON_PROXY_AUTH},
+		{"\5\1\2\1\0\0", 6, REASON_PROXY_AUTH},
+		{"\5\1\2\1\4me:p\1w", 11, REASON_PROXY_AUTH},
+		{"\5\1\2\5", 4, REASON_BAD_REQUEST},
+	};
+
+	(void)state;
+	for (size_t step = 1; step < sizeof(good); step++) {
+		struct socks5 s;
+		const uint8_t *p = (const uint8_t *)good;
+		enum socks5_event e = SOCKS5_MORE;
+		int greeted = 0, signed_in = 0;
+
+		socks5_init(&s, "me:pw");
+		for (size_t at = 0; at < sizeof(good) - 1; at += step) {
+			size_t n = sizeof(good) - 1 - at;
+
+			if (n > step)
+				n = step;
+			while ((e = socks5_feed(&s, &p, &n)) ==
+				       SOCKS5_GREETED ||
+			       e == SOCKS5_USER) {
+				greeted += e == SOCKS5_GREETED;
+				signed_in += e == SOCKS5_USER;
+			}
+		}
+		assert_int_equal(e, SOCKS5_DONE);
+		assert_true(greeted == 1 && signed_in == 1);
+		assert_string_equal(s.target.host, "1.2.3.4");
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct socks5 s;
+		const uint8_t *p = (const uint8_t *)bad[i].in;
+		size_t n = bad[i].n;
+		enum socks5_event e;
+
+		socks5_init(&s, "me:pw");
+		while ((e = socks5_feed(&s, &p, &n)) == SOCKS5_GREETED)
+			continue;
+		assert_int_equal(e, SOCKS5_FAILED);
+		assert_int_equal(s.why, bad[i].why);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +205,7 @@ int main(void)
 		cmocka_unit_test(what_is_wrong_has_its_answer),
 		cmocka_unit_test(names_of_255_bytes_are_refused_not_overrun),
 		cmocka_unit_test(replies_carry_the_bound_address),
+		cmocka_unit_test(a_user_has_a_password),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
