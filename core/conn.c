@@ -325,7 +325,8 @@ static void on_write(uv_write_t *req, int err)
 	c->writing = false;
 	if (c->state == CLOSING)
 		return;
-	c->failed = err;
+	if (err) /* else no memory in the meantime would be forgotten */
+		c->failed = err;
 	conn_pump(c);
 	worker_flush(c->w, &c->flusher);
 }

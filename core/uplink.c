@@ -216,7 +216,7 @@ static void on_proxy_data(struct end *e, struct bufq *q)
 
 static void on_proxy_eof(struct end *e)
 {
-	proxy_failed(e->user, REASON_PROXY, "it closed the connection");
+	proxy_failed(e->user, REASON_RESET, "it closed the connection");
 }
 
 static void on_proxy_dead(struct end *e, enum reason why, const char *detail)

@@ -43,7 +43,7 @@ struct client {
 	struct options options;
 	struct tls_context *tls;
 	struct sessions sessions;
-	struct door doors[2 * LISTENS_MAX];
+	struct door doors[3 * LISTENS_MAX];
 	int ndoors;
 	struct uplink *uplink; /* NULL: DOWN */
 	struct deadline retry;

@@ -147,6 +147,8 @@ void options_done(struct options *o)
 	free(o->tls_ca);
 	free(o->host);
 	free(o->sni);
+	if (o->fields)
+		explicit_bzero(o->fields, strlen(o->fields));
 	free(o->fields);
 	free(o->ready_file);
 }

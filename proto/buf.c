@@ -7,8 +7,8 @@
 
 #include "proto/container.h"
 
-#define SMALL_MAX 512 /* bytes of payload that join another buf */
-#define IDLE_MAX  (8u * 1024 * 1024) /* bytes that the pool keeps */
+#define MOSTLY_EMPTY 4 /* a buf that is filled to less than this part */
+#define IDLE_MAX     (8u * 1024 * 1024) /* bytes that the pool keeps */
 
 /* Payload sizes. The allocation is larger by the headroom. */
 static const uint32_t classes[BUF_CLASSES] = {
@@ -169,7 +169,8 @@ bool bufq_keep(struct bufq *q, struct buf *b, struct bufpool *p)
 	struct buf *last =
 		q->head ? container_of(q->tail, struct buf, next) : NULL;
 
-	if (last && b->len <= SMALL_MAX && b->len <= buf_tailroom(last)) {
+	if (last && b->len <= buf_tailroom(last) &&
+	    (!b->pool || b->len <= b->cap / MOSTLY_EMPTY)) {
 		buf_append(last, buf_ptr(b), b->len);
 		q->bytes += b->len;
 		buf_free(b);

@@ -90,8 +90,9 @@ void buf_append(struct buf *b, const void *src, uint32_t n);
 void bufq_init(struct bufq *q);
 /* Append b; takes b. */
 void bufq_put(struct bufq *q, struct buf *b);
-/* Append b, a copy if it is lent; what is small joins the last buf of q, so
- * that many small ones do not cost a buf each. Takes b. False: no memory. */
+/* Append b, a copy if it is lent. It joins the last buf of q where it fits, if
+ * it must be copied or is mostly empty: small ones do not cost a buf each.
+ * Takes b. False: no memory. */
 bool bufq_keep(struct bufq *q, struct buf *b, struct bufpool *p);
 /* Remove and return the first buf, or NULL. */
 struct buf *bufq_get(struct bufq *q);

@@ -27,13 +27,15 @@ static void stop_waiting(struct stream *s)
 	s->go.timed = false;
 }
 
-static void wait_for(struct stream *s, uint64_t ms)
+/* From the next tick on, which wake() brings at the end of this turn: until
+ * then the mux does not know how late it is. */
+static void wait_for(struct stream *s, uint32_t ms)
 {
 	struct mux *m = s->mux;
 
-	s->go.due = m->now + ms;
-	if (!m->due || s->go.due < m->due)
-		m->due = s->go.due;
+	s->go.wait = ms;
+	s->go.due = 0;
+	m->new_due = true;
 	if (!s->go.timed)
 		DL_APPEND2(m->dues, s, go.due_prev, go.due_next);
 	s->go.timed = true;
@@ -47,7 +49,7 @@ static void enter(struct stream *s, enum gowsp_state state)
 	stream_wake(s);
 }
 
-static void enter_for(struct stream *s, enum gowsp_state state, uint64_t ms)
+static void enter_for(struct stream *s, enum gowsp_state state, uint32_t ms)
 {
 	s->go.state = (uint8_t)state;
 	wait_for(s, ms);
@@ -115,15 +117,20 @@ void gowsp_tick(struct mux *m)
 {
 	struct stream *s, *next;
 
-	if (!m->due || m->now < m->due)
+	if (!m->new_due && (!m->due || m->now < m->due))
 		return;
 	DL_FOREACH_SAFE2(m->dues, s, next, go.due_next)
-	if (s->go.due <= m->now)
+	if (s->go.due && s->go.due <= m->now)
 		on_due(s);
 	m->due = 0;
+	m->new_due = false;
 	DL_FOREACH2(m->dues, s, go.due_next)
-	if (!m->due || s->go.due < m->due)
-		m->due = s->go.due;
+	{
+		if (!s->go.due)
+			s->go.due = m->now + s->go.wait;
+		if (!m->due || s->go.due < m->due)
+			m->due = s->go.due;
+	}
 }
 
 static void unchoke(struct stream *s)
@@ -252,7 +259,7 @@ void gowsp_fin(struct stream *s)
 bool gowsp_drop(struct stream *s)
 {
 	if (s->state != STREAM_OPEN || s->go.state == GOWSP_KNOWN ||
-	    s->go.state >= GOWSP_FENCE)
+	    s->go.state >= GOWSP_FENCE || stream_complete(s))
 		return false;
 	s->go.orphan = true;
 	s->end.events = NULL;
@@ -262,6 +269,9 @@ bool gowsp_drop(struct stream *s)
 	bufq_clear(&s->in);
 	bufq_clear(&s->queue);
 	s->go.probe = 0;
+	budget_give(s->mux->config.budget, s->win.size);
+	s->win.size = 0;
+	unchoke(s);
 	stream_wake(s);
 	return true;
 }
@@ -336,8 +346,12 @@ void gowsp_interrupt(struct stream *s, bool refused)
 		stream_reset(s, REASON_CLOSED);
 		return;
 	}
-	if (s->state != STREAM_OPEN || s->rx != HALF_OPEN)
+	if (s->state != STREAM_OPEN || (s->rx != HALF_OPEN && !s->go.orphan))
 		return; /* the echo of what we know */
+	if (!refused && s->go.orphan) {
+		stream_free(s);
+		return;
+	}
 	if (!refused) {
 		end_both(s);
 		return;

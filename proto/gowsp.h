@@ -55,7 +55,8 @@ struct gowsp {
 	bool orphan;    /* its user is gone; ends by itself */
 	bool timed;     /* in the list of those that wait for due */
 	uint32_t probe; /* bytes of the queue that are out on trial */
-	uint64_t due;
+	uint32_t wait;  /* milliseconds from the next look at the clock */
+	uint64_t due;   /* 0: not known before that */
 	struct stream *due_next, *due_prev;
 };
 

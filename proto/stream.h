@@ -77,6 +77,7 @@ struct mux {
 	struct stream *gives;
 	struct stream *dues; /* not native: those that wait */
 	uint64_t due; /* when the first of them has, or before; 0: none */
+	bool new_due; /* one has begun to wait since the last tick */
 	struct bufq control; /* messages that go before data */
 	struct stream *cur;  /* of the message that is arriving */
 	struct msg_in *msg;

@@ -97,11 +97,11 @@ static int on_field(llhttp_t *p)
 	return 0;
 }
 
-/* What follows is not llhttp's. */
+/* 1xx come before the answer (RFC 9110 section 15.2); what follows that is not
+ * llhttp's. */
 static int on_head(llhttp_t *p)
 {
-	(void)p;
-	return 2;
+	return p->status_code < 200 && p->status_code != 101 ? 0 : 2;
 }
 
 static enum upstream_state on_status(struct upstream *u)

@@ -191,3 +191,13 @@ def test_json_logs_are_json(start):
     assert s.stop() == 0
     for line in s.stderr:
         assert {"time", "level", "text"} <= json.loads(line).keys()
+
+
+def test_every_listener_may_be_given_16_times(start):
+    server = start("server", *["--listen=127.0.0.1:0"] * 16).ready()
+    c = start("client", *["--socks=0"] * 16, *["--http=0"] * 16,
+              *["--mixed=0"] * 16, "--server",
+              "ws://127.0.0.1:%d" % server.addr("ws")[1]).ready()
+    for kind in ("socks", "http", "mixed"):
+        socket.create_connection(c.addr(kind, 15), 5).close()
+    assert c.stop() == 0 and server.stop() == 0

@@ -119,6 +119,25 @@ def test_a_reset_at_once_is_heard_too(server, late):
                 assert s.ended.wait(5)
 
 
+def test_who_goes_at_once_leaves_nothing(server, start):
+    """INTERRUPT within the hold: the stream is over, not an orphan."""
+    peer = Wspc(server)
+    ended = threading.Semaphore(0)
+
+    def handler(s):
+        s.recv(1)
+        s.close()
+        ended.release()
+
+    with Target(handler) as t:
+        for _ in range(200):
+            id_, s = peer.open(t.addr)
+            assert s.known.wait(5)
+            peer._send(id_, INTERRUPT)
+        for _ in range(200):
+            assert ended.acquire(timeout=10)
+
+
 def test_a_stream_that_is_never_known_ends(server):
     peer = Wspc(server, late=60)
     ended = threading.Event()

@@ -88,6 +88,8 @@ static void answers(void **state)
 		{"h", "HTTP/1.1 200 OK\r\nA: b\r\n\r\nrest", 29, 25, 0},
 		{"h", "HTTP/1.0 299 OK\r\nContent-Length: 9\r\n\r\nrest", 42,
 		 38, 0},
+		{"h", "HTTP/1.1 102 Wait\r\n\r\nHTTP/1.1 200 OK\r\n\r\nrest",
+		 44, 40, 0},
 		{"h", "HTTP/1.1 502 No\r\n\r\n", 19, 0,
 		 REASON_HOST_UNREACHABLE},
 		{"h", "HTTP/1.1 403 No\r\n\r\n", 19, 0, REASON_PROXY},
