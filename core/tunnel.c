@@ -301,8 +301,3 @@ bool tunnel_native(const struct tunnel *t)
 {
 	return t->native;
 }
-
-unsigned int tunnel_streams(const struct tunnel *t)
-{
-	return t->mux ? mux_streams(t->mux) : 0;
-}

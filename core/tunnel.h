@@ -50,6 +50,5 @@ struct end *tunnel_open(struct tunnel *t, const struct addr *target,
 			enum reason *why);
 /* Is the peer a wsp, so that all was negotiated? */
 bool tunnel_native(const struct tunnel *t);
-unsigned int tunnel_streams(const struct tunnel *t);
 
 #endif
