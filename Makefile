@@ -7,6 +7,8 @@
 BUILD ?= build
 CC ?= cc
 PREFIX ?= /usr/local
+# That of the packages which vendor/install installs, not another one in PATH.
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 ifeq ($(origin CC),default)
 CC := cc
 endif
@@ -15,7 +17,8 @@ MAKEFLAGS += -j$(shell nproc)
 endif
 MAKEFLAGS += --no-print-directory
 
-# Objects of other flags live elsewhere: build/, build/san/, build/fuzz/.
+# Objects of other flags live elsewhere: build/, build/san/, build/tsan/,
+# build/fuzz/, build/cov/.
 O := $(BUILD)
 HARDEN := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
 	-fstack-clash-protection
@@ -26,6 +29,21 @@ O := $(BUILD)/san
 OPT := -O1 -g -fno-omit-frame-pointer
 HARDEN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LDHARDEN := -fsanitize=address,undefined
+endif
+ifdef TSAN
+O := $(BUILD)/tsan
+OPT := -O1 -g -fno-omit-frame-pointer
+HARDEN := -fsanitize=thread
+LDHARDEN := -fsanitize=thread
+# Threads allocate before ThreadSanitizer knows them; its calloc() can bear it.
+CPPFLAGS += -DLIBC_CALLOC
+endif
+ifdef COVERAGE
+O := $(BUILD)/cov
+OPT := -O0 -g
+HARDEN := --coverage -fprofile-update=atomic
+# the weak symbol that core/sandbox.c asks for is in an archive
+LDHARDEN := --coverage -Wl,-u,__gcov_dump
 endif
 ifdef FUZZ
 CC := clang
@@ -53,27 +71,35 @@ endif
 include $(O)/libs.mk
 # Flags that not every compiler knows.
 has = $(shell $(CC) -Werror $(1) -x c -fsyntax-only /dev/null 2>/dev/null && echo $(1))
-ifndef SANITIZE
-ifndef FUZZ
+ifeq (,$(SANITIZE)$(TSAN)$(FUZZ)$(COVERAGE))
 HARDEN += $(call has,-fcf-protection) $(call has,-ftrivial-auto-var-init=zero)
 endif
 endif
+
+# Nothing can be loaded into what is linked statically, and its libc's calloc()
+# is the only one.
+ifneq (,$(filter -static%,$(LDFLAGS)))
+GCM_CFLAGS := -DLIBC_CALLOC
 endif
 
 CPPFLAGS += -D_GNU_SOURCE -I. -I$(O)/gen
-ALL_CFLAGS = -std=c11 $(OPT) $(WARN) $(HARDEN) $(LIB_CFLAGS) $(CFLAGS)
+ALL_CFLAGS = -std=c11 $(OPT) $(WARN) $(HARDEN) $(LIB_CFLAGS) $(GCM_CFLAGS) $(CFLAGS)
 
 SRC := $(wildcard proto/*.c core/*.c modes/*.c)
 OBJ := $(SRC:%.c=$(O)/%.o) $(O)/gen/wsp.pb.o
 TOOLS := $(patsubst test/tools/%.c,$(O)/%,$(wildcard test/tools/*.c))
 UNIT := $(patsubst test/unit/%.c,$(O)/unit/%,$(wildcard test/unit/*.c))
+BENCHES := $(O)/bench/load $(O)/bench/relay
 SIMS := $(patsubst test/sim/%.c,$(O)/sim/%,$(wildcard test/sim/*.c))
-FUZZERS := $(patsubst test/fuzz/%.c,$(O)/%,$(wildcard test/fuzz/*.c))
+FUZZ_TARGETS := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/*.c))
+FUZZERS := $(FUZZ_TARGETS:%=$(O)/%)
+REPLAYS := $(FUZZ_TARGETS:%=$(O)/replay/%)
 ifneq ($(LLHTTP_DIR),)
 OBJ += $(O)/llhttp/api.o $(O)/llhttp/http.o $(O)/llhttp/llhttp.o
 endif
 
-.PHONY: all run test test-long interop tests fuzzers fuzz lint format docs install \
+.PHONY: all run test test-long interop tests fuzzers replays fuzz fuzz-coverage \
+	coverage lint analyze valgrind format docs install \
 	mutants bench clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -118,6 +144,7 @@ $(O)/wsp: $(O)/wsp.o $(OBJ)
 	$(call Q,LD )$(LINK) -o $@
 $(O)/%: $(O)/test/tools/%.o $(OBJ)
 	$(call Q,LD )$(LINK) -o $@
+$(O)/hostile: $(O)/test/bench/flow.o
 $(O)/unit/%: $(O)/test/unit/%.o $(OBJ)
 	@mkdir -p $(@D)
 	$(call Q,LD )$(LINK) -lcmocka -o $@
@@ -126,60 +153,98 @@ $(O)/sim/%: $(O)/test/sim/%.o $(OBJ)
 	$(call Q,LD )$(LINK) -o $@
 $(O)/fuzz_%: $(O)/test/fuzz/fuzz_%.o $(OBJ)
 	$(call Q,LD )$(LINK) -o $@
+$(O)/replay/%: $(O)/test/fuzz/%.o $(O)/test/lib/replay.o $(OBJ)
+	@mkdir -p $(@D)
+	$(call Q,LD )$(LINK) -o $@
+
+# What measures knows nothing of what it measures.
+$(O)/bench/load: $(patsubst %,$(O)/test/bench/%.o,load bulk duplex flow slots target way)
+$(O)/bench/relay: $(patsubst %,$(O)/test/bench/%.o,relay flow)
+$(BENCHES):
+	@mkdir -p $(@D)
+	$(call Q,LD )$(CC) $(OPT) $(HARDEN) $(LDHARDEN) $(LDFLAGS) $^ -pthread -o $@
+
+# Loaded into the program by tests: always plain, whatever the program is.
+$(BUILD)/fault.so: test/lib/fault.c test/lib/fault_alloc.c test/lib/fault.h
+	$(call Q,LD )$(CC) -std=c11 -O2 -g $(WARN) -D_GNU_SOURCE -I. -fPIC -shared \
+		-fno-builtin $(filter %.c,$^) -ldl -o $@
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d $(O)/*/*/*.d)
 
 # What the runner of the tests asks for.
-tests: all $(UNIT) $(SIMS)
+tests: all $(UNIT) $(SIMS) $(BENCHES) $(BUILD)/fault.so
 fuzzers: $(FUZZERS)
+replays: $(REPLAYS)
 
 run: all
-	@python3 test/lib/try.py --wsp $(O)/wsp $(if $(LISTEN),--listen $(LISTEN)) \
+	@$(PYTHON) test/lib/try.py --wsp $(O)/wsp $(if $(LISTEN),--listen $(LISTEN)) \
 		$(if $(SOCKS),--socks $(SOCKS)) $(if $(HTTP),--http $(HTTP))
 
 test:
 	@sh vendor/install test
-	@$(if $(WERROR),WERROR=1) python3 test/run $(if $(SANITIZE),--sanitize)
+	@$(if $(WERROR),WERROR=1) $(PYTHON) test/run $(if $(SANITIZE),--sanitize)
 test-long:
 	@sh vendor/install test
-	@WSP_TEST_LONG=1 $(if $(N),WSP_TEST_N=$(N)) python3 test/run --long
+	@WSP_TEST_LONG=1 $(if $(N),WSP_TEST_N=$(N)) $(PYTHON) test/run --long
 
 interop: tests
 	@WSP_BIN=$(CURDIR)/$(O)/wsp WSP_ECHO_BIN=$(CURDIR)/$(O)/ws_echo \
 		$(if $(N),WSP_TEST_LONG=1 WSP_TEST_N=$(N)) GOWSP=$(abspath $(GOWSP)) \
-		python3 -m pytest -q test/interop
+		$(PYTHON) -m pytest -q test/interop
 
-FUZZ_SECONDS ?= 60
+# From what earlier runs have found, and the seeds. A target may have words of
+# its own.
+SECS ?= 60
 fuzz:
 	@$(MAKE) FUZZ=1 fuzzers
-	@for f in $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/*.c)); do \
+	@$(PYTHON) test/fuzz/seeds.py $(BUILD)/seeds
+	@for f in $(FUZZ_TARGETS); do \
 		echo "== $$f"; mkdir -p $(BUILD)/corpus/$$f; \
-		$(BUILD)/fuzz/$$f -artifact_prefix=$(BUILD)/ -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 \
-			-dict=test/fuzz/tokens.dict -print_final_stats=1 -verbosity=0 \
-			$(BUILD)/corpus/$$f $$(ls -d test/fuzz/seeds/$$f 2>/dev/null) || exit 1; done
+		$(BUILD)/fuzz/$$f -artifact_prefix=$(BUILD)/ -max_total_time=$(SECS) -rss_limit_mb=1024 \
+			-dict=$$(ls test/fuzz/$$f.dict 2>/dev/null || echo test/fuzz/tokens.dict) \
+			-print_final_stats=1 -verbosity=0 $(BUILD)/corpus/$$f \
+			$$(ls -d test/fuzz/seeds/$$f $(BUILD)/seeds/$$f 2>/dev/null) || exit 1; done
+
+# Which lines of its parser has each target reached, from the corpus in build/?
+fuzz-coverage:
+	@$(MAKE) COVERAGE=1 BUILD=$(BUILD)/replay replays
+	@$(PYTHON) test/fuzz/seeds.py $(BUILD)/seeds
+	@$(PYTHON) test/coverage.py --fuzz
+coverage:
+	@sh vendor/install test
+	@$(MAKE) COVERAGE=1 tests
+	@$(PYTHON) test/coverage.py
 
 lint:
 	@sh test/lint.sh
+valgrind: tests
+	@$(PYTHON) test/valgrind.py
+analyze: all
+	@$(PYTHON) test/analyze.py $(O)/gen $(LIB_CFLAGS) $(GCM_CFLAGS)
 format:
 	clang-format -i $(wildcard *.c */*.[ch] test/*/*.[ch])
 docs: all
 	$(O)/wsp help markdown > docs/options.md
 	$(O)/wsp help man > docs/wsp.1
 mutants:
-	@python3 test/mutants.py
-bench: all
-	@python3 test/bench/bench.py
+	@$(PYTHON) test/mutants.py
+bench: all $(BENCHES)
+	@$(PYTHON) test/bench/bench.py --wsp $(O)/wsp $(BENCH)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions \
-		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -s -m 755 $(O)/wsp $(DESTDIR)$(PREFIX)/bin/wsp
 	install -m 644 docs/wsp.1 $(DESTDIR)$(PREFIX)/share/man/man1/wsp.1
 	$(O)/wsp completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/wsp
 	$(O)/wsp completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_wsp
 	$(O)/wsp completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/wsp.fish
+	@for unit in wsp.service wsp-client@.service; do \
+		sed 's|/usr/local/bin/|$(PREFIX)/bin/|' docs/$$unit \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
 
 clean:
 	rm -rf $(BUILD)
@@ -190,7 +255,10 @@ help:
 	@echo 'make test         every kind of test (SANITIZE=1: with sanitizers only)'
 	@echo 'make test-long    the full figures (N=...)'
 	@echo 'make interop GOWSP=DIR [N=...]  the same peers as the real wspc and wsps in DIR'
-	@echo 'make fuzz         each fuzz target for FUZZ_SECONDS (60)'
+	@echo 'make fuzz         each fuzz target for SECS (60) seconds'
+	@echo 'make fuzz-coverage coverage    the lines that these, or the other tests, reach'
 	@echo 'make mutants      do the tests notice faults?'
-	@echo 'make bench        speed and memory, beside rivals that are installed'
+	@echo 'make bench        speed and memory beside rivals (BENCH="--quick --rows down1")'
+	@echo 'make valgrind     memcheck on unit tests and some end-to-end tests'
+	@echo 'make analyze      gcc -fanalyzer, clang --analyze, clang-tidy'
 	@echo 'make lint format docs install (DESTDIR, PREFIX) clean'

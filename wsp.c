@@ -11,10 +11,11 @@ static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{"server", mode_server},         {"client", mode_client},
-	{"version", mode_version},       {"help", mode_help},
-	{"completion", mode_completion}, {"--version", mode_version},
-	{"--help", mode_help},           {"-h", mode_help},
+	{"server", mode_server},     {"client", mode_client},
+	{"token", mode_token},       {"version", mode_version},
+	{"help", mode_help},         {"completion", mode_completion},
+	{"--version", mode_version}, {"--help", mode_help},
+	{"-h", mode_help},
 };
 
 int main(int argc, char **argv)

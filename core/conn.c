@@ -2,30 +2,34 @@
 #include "core/conn.h"
 
 #include <assert.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "core/socket.h"
 #include "proto/buf.h"
 #include "proto/container.h"
 
-#define QUEUE_HIGH (1024 * 1024) /* send() says stop above this */
-#define READ_FIRST 4096          /* the size of a conn's first read */
-#define READ_STEP  8     /* a full read makes the next this much larger */
-#define WATCH_MS   15000 /* between looks at a half-closed socket */
-#define GATHER     64    /* pieces in one write */
-#define WRITE_BUFS 4     /* what a uv_write_t holds without malloc */
+#define READ_FIRST  4096  /* the size of a conn's first read */
+#define READ_STEP   8     /* a full read makes the next this much larger */
+#define WATCH_MS    15000 /* between looks at a half-closed socket */
+#define DESERTED_MS 60000 /* the same, of a Unix socket */
+#define UNHEARD_MS  2000  /* for a last word that has left this process */
+#define GATHER      64    /* pieces in one write */
+#define WRITE_BUFS  4     /* what a uv_write_t holds without malloc */
 
 enum conn_state { OPENING, OPEN, CLOSING };
 
 struct conn {
 	struct end end;
 	struct worker *w;
-	uv_tcp_t tcp;
+	union {
+		uv_handle_t handle;
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+		uv_pipe_t pipe;
+	} h;
 	uv_connect_t connect;
 	uv_write_t write;
 	uv_shutdown_t shutdown;
@@ -34,6 +38,8 @@ struct conn {
 	enum conn_state state;
 	bool reading;       /* uv_read_start() is in force */
 	bool bulk;          /* reads into the worker's scratch memory */
+	bool loopback;      /* the peer is on this machine */
+	bool light;         /* of bulk: small streams are alive */
 	bool writing;       /* write is in use, for the bufs in sent */
 	bool full;          /* send() has returned 0 */
 	bool fin;           /* fin() was called */
@@ -46,6 +52,7 @@ struct conn {
 	uint64_t read_turn; /* of the last read */
 	uint64_t stop_turn; /* in which max became 0 */
 	size_t gone;        /* bytes written, not yet told by sent() */
+	size_t owed;        /* bytes read that have not left the process */
 	struct buf *rbuf;   /* handed to libuv for the next read */
 	struct bufq queue;  /* waiting for write */
 	struct bufq sent;   /* owned by write */
@@ -58,16 +65,16 @@ static struct conn *conn_of(const struct end *e)
 	return container_of(e, struct conn, end);
 }
 
-static uv_stream_t *stream_of(struct conn *c)
+static bool is_tcp(const struct conn *c)
 {
-	return (uv_stream_t *)&c->tcp;
+	return c->h.handle.type == UV_TCP;
 }
 
 /* Life and death. */
 
 static void on_close(uv_handle_t *h)
 {
-	struct conn *c = container_of(h, struct conn, tcp);
+	struct conn *c = container_of(h, struct conn, h);
 
 	c->w->conns--;
 	flusher_clear(&c->flusher);
@@ -84,16 +91,19 @@ static void conn_close(struct conn *c)
 		return;
 	c->state = CLOSING;
 	deadline_clear(&c->watch);
-	uv_close((uv_handle_t *)&c->tcp, on_close);
+	uv_close(&c->h.handle, on_close);
 }
 
 static void conn_drop(struct end *e, enum reason why)
 {
 	struct conn *c = conn_of(e);
 
-	(void)why; /* TCP has one way to say it: a reset */
-	if (c->state == OPEN && c->eof && c->fin_sent)
-		socket_linger(&c->tcp, false);
+	/* TCP has one way to say why: a reset. Nothing is wrong behind both
+	 * ends, or if all was sent and the user wants no more: the kernel goes
+	 * on with what it holds, which may be megabytes, and then the end. */
+	if (c->state == OPEN && c->fin_sent && is_tcp(c) &&
+	    (c->eof || why == REASON_DONE))
+		socket_linger(&c->h.tcp, false);
 	conn_close(c);
 }
 
@@ -104,20 +114,34 @@ static void conn_fail(struct conn *c, int err)
 	c->end.events->dead(&c->end, socket_reason(err), uv_strerror(err));
 }
 
+/* A tunnel's socket holds little while small streams are alive: they would wait
+ * behind it. */
+static void adapt(struct conn *c)
+{
+	bool light = worker_is_light(c->w);
+
+	if (c->bulk && c->light != light && is_tcp(c))
+		socket_shallow(&c->h.tcp, light, c->loopback);
+	c->light = c->bulk && light;
+}
+
 /* Reading. */
 
 static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *out)
 {
-	struct conn *c = container_of(h, struct conn, tcp);
-	size_t size = c->hint < c->max ? c->hint : c->max;
+	struct conn *c = container_of(h, struct conn, h);
+	size_t size;
 
 	(void)hint;
+	adapt(c);
+	size = c->light ? PACE_LIGHT : c->hint;
+	size = size < c->max ? size : c->max;
 	*out = uv_buf_init(NULL, 0);
 	/* One read a turn: what it brought must be able to leave first. */
 	if (size == 0 || c->read_turn == c->w->turn)
 		return;
 	if (c->bulk) {
-		*out = uv_buf_init((char *)c->w->scratch, BUF_MAX);
+		*out = uv_buf_init((char *)c->w->scratch, (unsigned)size);
 		return;
 	}
 	c->rbuf = buf_new(&c->w->pool, size);
@@ -126,8 +150,7 @@ static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *out)
 }
 
 /* libuv was given no memory: the user wants nothing, or not in this turn, or
- * there is none. Only a pause that outlasts a turn is worth the system calls.
- */
+ * there is none. Only a pause that outlasts a turn is worth system calls. */
 static void read_nothing(struct conn *c)
 {
 	if (c->max && c->read_turn != c->w->turn) {
@@ -136,7 +159,7 @@ static void read_nothing(struct conn *c)
 	}
 	if (c->max || c->stop_turn == c->w->turn || !c->reading)
 		return;
-	uv_read_stop(stream_of(c));
+	uv_read_stop(&c->h.stream);
 	c->reading = false;
 }
 
@@ -147,21 +170,35 @@ static void read_data(struct conn *c, size_t n, size_t asked)
 
 	bufq_init(&q);
 	c->read_turn = c->w->turn;
+	c->owed += n;
 	if (c->bulk) {
 		b = &lent;
 		buf_lend(b, c->w->scratch, n);
 	} else {
 		c->rbuf = NULL;
 		b->len = (uint32_t)n;
-		if (n == asked && asked == c->hint && c->hint < BUF_MAX)
+		if (n == asked && asked == c->hint && c->hint < PACE_BULK)
 			c->hint *= READ_STEP;
 		else if (n < c->hint / READ_STEP && c->hint > READ_FIRST)
 			c->hint /= READ_STEP;
-		if (c->hint > BUF_MAX)
-			c->hint = BUF_MAX;
+		if (c->hint > PACE_BULK)
+			c->hint = PACE_BULK;
 	}
 	bufq_put(&q, b);
 	c->end.events->data(&c->end, &q);
+}
+
+static void on_watch(struct deadline *d);
+
+/* A Unix peer that has closed all gets as long as TCP would give it: what it
+ * has sent may still be on its way. */
+static void watch(struct conn *c)
+{
+	unsigned int ms = c->failed && !c->owed    ? UNHEARD_MS
+			  : is_tcp(c) || c->failed ? WATCH_MS
+						   : DESERTED_MS;
+
+	deadline_set(c->w, &c->watch, ms, on_watch);
 }
 
 /* Behind an end nothing is read, and a reset would not be seen: the other
@@ -172,30 +209,36 @@ static void on_watch(struct deadline *d)
 
 	if (c->state != OPEN || c->fin_sent)
 		return;
-	if (socket_is_reset(&c->tcp, c->fin))
+	if (c->failed || socket_is_lost(&c->h.handle, c->fin))
 		conn_fail(c, UV_ECONNRESET);
 	else
-		deadline_set(c->w, d, WATCH_MS, on_watch);
+		watch(c);
 }
 
+/* Linux says EPIPE for a reset that came behind the peer's FIN: what it has
+ * sent is complete, and its end is told first. It did not want to hear the
+ * rest, as when a server refuses a long request. A Unix socket says EPIPE to
+ * every write once its peer has gone, and keeps the reset for who asks. */
 static void read_eof(struct conn *c)
 {
-	if (!c->failed && socket_is_reset(&c->tcp, c->fin))
-		c->failed = UV_ECONNRESET;
-	if (c->failed) {
-		conn_fail(c, c->failed);
+	int err = c->failed;
+
+	if (!err || (err == UV_EPIPE && !is_tcp(c)))
+		err = socket_reset(&c->h.handle, c->fin);
+	if (err && err != UV_EPIPE) {
+		conn_fail(c, err);
 		return;
 	}
-	uv_read_stop(stream_of(c));
+	uv_read_stop(&c->h.stream);
 	c->reading = false;
 	c->eof = true;
-	deadline_set(c->w, &c->watch, WATCH_MS, on_watch);
+	watch(c);
 	c->end.events->eof(&c->end);
 }
 
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
-	struct conn *c = container_of(s, struct conn, tcp);
+	struct conn *c = container_of(s, struct conn, h);
 
 	if (c->state == CLOSING)
 		return;
@@ -218,7 +261,7 @@ static void start_reading(struct conn *c)
 {
 	if (c->reading || c->eof || c->state != OPEN || !c->max)
 		return;
-	uv_read_start(stream_of(c), on_alloc, on_read);
+	uv_read_start(&c->h.stream, on_alloc, on_read);
 	c->reading = true;
 }
 
@@ -232,10 +275,14 @@ static void conn_read(struct end *e, size_t max)
 	start_reading(c);
 }
 
+/* The socket's own window is the brake. */
 static void conn_left(struct end *e, size_t n)
 {
-	(void)e; /* the socket's own window is the brake */
-	(void)n;
+	struct conn *c = conn_of(e);
+
+	c->owed -= n < c->owed ? n : c->owed;
+	if (c->failed && c->eof && !c->owed)
+		watch(c);
 }
 
 /* Writing. */
@@ -261,7 +308,7 @@ static void write_now(struct conn *c, struct bufq *q)
 
 		for (unsigned int i = 0; i < count; i++)
 			offered += v[i].len;
-		n = uv_try_write(stream_of(c), v, count);
+		n = uv_try_write(&c->h.stream, v, count);
 		if (n < 0) {
 			if (n != UV_EAGAIN)
 				c->failed = n;
@@ -298,7 +345,7 @@ static void write_later(struct conn *c)
 	for (unsigned int i = 0; i < n; i++)
 		bufq_put(&c->sent, bufq_get(&c->queue));
 	c->writing = true;
-	c->failed = uv_write(&c->write, stream_of(c), v, n, on_write);
+	c->failed = uv_write(&c->write, &c->h.stream, v, n, on_write);
 }
 
 /* Move everything on that can be moved. */
@@ -313,7 +360,7 @@ static void conn_pump(struct conn *c)
 		write_later(c);
 	else if (c->fin && !c->fin_sent && !c->shutdown.handle)
 		c->failed =
-			uv_shutdown(&c->shutdown, stream_of(c), on_shutdown);
+			uv_shutdown(&c->shutdown, &c->h.stream, on_shutdown);
 }
 
 static void on_write(uv_write_t *req, int err)
@@ -334,8 +381,16 @@ static void on_write(uv_write_t *req, int err)
 static size_t room(const struct conn *c)
 {
 	size_t queued = c->queue.bytes + c->sent.bytes;
+	size_t high = worker_ahead(c->w, c->light);
 
-	return queued < QUEUE_HIGH ? QUEUE_HIGH - queued : 0;
+	return queued < high ? high - queued : 0;
+}
+
+static bool drained(const struct conn *c)
+{
+	size_t ahead = worker_ahead(c->w, c->light);
+
+	return room(c) >= (ahead < AHEAD_MAX ? 1 : AHEAD_MAX / 2);
 }
 
 static size_t conn_send(struct end *e, struct bufq *q)
@@ -344,6 +399,7 @@ static size_t conn_send(struct end *e, struct bufq *q)
 	struct buf *b;
 
 	assert(!c->fin);
+	adapt(c);
 	if (c->state == OPEN && !c->writing && !c->queue.head && !c->failed)
 		write_now(c, q);
 	while ((b = bufq_get(q)))
@@ -382,10 +438,13 @@ static void on_flush(struct flusher *f)
 		worker_flush(c->w, f);
 	if (gone) {
 		up->sent(&c->end, gone);
+	} else if (c->failed == UV_EPIPE && (c->eof ? !c->fin : c->reading)) {
+		flusher_clear(f); /* it has time to be read, see read_eof() */
+		watch(c);
 	} else if (c->failed) {
 		flusher_clear(f);
 		conn_fail(c, c->failed);
-	} else if (c->full && room(c) >= QUEUE_HIGH / 2) {
+	} else if (c->full && drained(c)) {
 		c->full = false;
 		up->ready(&c->end, room(c));
 	} else {
@@ -413,11 +472,11 @@ static struct conn *conn_new(struct worker *w, unsigned int family)
 
 	if (!c)
 		return NULL;
-	if (uv_tcp_init_ex(&w->loop, &c->tcp, family)) {
+	c->w = w;
+	if (socket_init(&w->loop, &c->h.handle, family)) {
 		free(c);
 		return NULL;
 	}
-	c->w = w;
 	c->end.ops = &conn_ops;
 	c->hint = READ_FIRST;
 	c->read_turn = w->turn - 1;
@@ -431,9 +490,15 @@ static struct conn *conn_new(struct worker *w, unsigned int family)
 static void conn_opened(struct conn *c)
 {
 	c->state = OPEN;
-	uv_tcp_nodelay(&c->tcp, 1);
-	socket_name(&c->tcp, true, c->peer);
-	socket_name(&c->tcp, false, c->bound);
+	if (!is_tcp(c)) {
+		socket_credentials(&c->h.pipe, c->peer);
+		return;
+	}
+	uv_tcp_nodelay(&c->h.tcp, 1);
+	c->loopback = socket_peer(&c->h.tcp, c->peer);
+	if (c->loopback)
+		socket_unpace(&c->h.tcp);
+	socket_bound(&c->h.tcp, c->bound);
 }
 
 static void on_connect(uv_connect_t *req, int err)
@@ -466,9 +531,9 @@ struct end *conn_dial(struct worker *w, const struct sockaddr *sa,
 	if (!c)
 		return NULL;
 	end_use(&c->end, events, user);
-	*err = socket_linger(&c->tcp, true);
+	*err = socket_linger(&c->h.tcp, true);
 	if (!*err)
-		*err = uv_tcp_connect(&c->connect, &c->tcp, sa, on_connect);
+		*err = uv_tcp_connect(&c->connect, &c->h.tcp, sa, on_connect);
 	if (*err) {
 		conn_close(c);
 		return NULL;
@@ -476,22 +541,25 @@ struct end *conn_dial(struct worker *w, const struct sockaddr *sa,
 	return &c->end;
 }
 
-struct end *conn_accept(struct worker *w, uv_stream_t *listener, int *err)
+struct end *conn_adopt(struct worker *w, int fd, bool local, const char **error)
 {
-	struct conn *c = conn_new(w, AF_UNSPEC);
+	struct conn *c = conn_new(w, local ? AF_UNIX : AF_UNSPEC);
+	int err = UV_ENOMEM;
 
-	*err = UV_ENOMEM;
-	if (!c)
-		return NULL;
-	*err = uv_accept(listener, stream_of(c));
-	if (!*err && w->conns > w->max_conns + CONNS_SPARE)
-		*err = UV_EMFILE;
-	if (*err) {
-		conn_close(c);
-		return NULL;
+	if (c && w->conns > w->max_conns + CONNS_SPARE)
+		err = UV_EMFILE;
+	else if (c)
+		err = local ? uv_pipe_open(&c->h.pipe, fd)
+			    : uv_tcp_open(&c->h.tcp, fd);
+	if (!err) {
+		conn_opened(c);
+		return &c->end;
 	}
-	conn_opened(c);
-	return &c->end;
+	*error = uv_strerror(err);
+	close(fd);
+	if (c)
+		conn_close(c);
+	return NULL;
 }
 
 const char *conn_peer(struct end *e)
@@ -504,19 +572,29 @@ const char *conn_bound(struct end *e)
 	return conn_of(e)->bound;
 }
 
+bool conn_path(struct end *e, struct netpath *out)
+{
+	const struct conn *c = conn_of(e);
+
+	return is_tcp(c) && socket_path(&c->h.tcp, out);
+}
+
 void conn_keepalive(struct end *e, unsigned int seconds)
 {
-	/* A socket without keepalive works; nothing to do about an error. */
-	uv_tcp_keepalive(&conn_of(e)->tcp, seconds > 0, seconds);
+	struct conn *c = conn_of(e);
+
+	/* A socket without keepalive works; nothing to do about an error. No
+	 * machine can be gone between two sockets of this one. */
+	if (is_tcp(c) && !c->loopback)
+		uv_tcp_keepalive(&c->h.tcp, seconds > 0, seconds);
 }
 
 void conn_bulk(struct end *e, unsigned int ms)
 {
 	struct conn *c = conn_of(e);
-	uv_os_fd_t fd;
 
 	c->bulk = true;
-	c->hint = BUF_MAX;
-	if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) == 0)
-		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+	c->hint = PACE_BULK;
+	if (is_tcp(c))
+		socket_tunnel(&c->h.tcp, ms);
 }

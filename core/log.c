@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/log.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -9,8 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TEXT_MAX  1024 /* of a message, before escaping */
-#define LINE_MAX_ (4 * TEXT_MAX + 256)
+#define TEXT_MAX  1024     /* of a message, before escaping */
+#define LINE_MAX_ PIPE_BUF /* a longer write() may be torn: pipe(7) */
+#define END_MAX   3        /* what closes a line, and always fits */
 
 static const char *const level_names[] = {
 	[LOG_ERROR] = "error", [LOG_WARN] = "warn",   [LOG_INFO] = "info",
@@ -19,7 +21,7 @@ static const char *const level_names[] = {
 
 #define LEVELS (sizeof(level_names) / sizeof(level_names[0]))
 
-/* The one mutable global of the program. */
+/* Set once, before there are threads. */
 static struct {
 	enum log_level max;
 	bool json;
@@ -52,7 +54,7 @@ struct line {
 
 static void put(struct line *l, const char *p, size_t n)
 {
-	if (n > sizeof(l->text) - 1 - l->len)
+	if (n > sizeof(l->text) - END_MAX - l->len)
 		return;
 	memcpy(l->text + l->len, p, n);
 	l->len += n;
@@ -61,6 +63,15 @@ static void put(struct line *l, const char *p, size_t n)
 static void puts_(struct line *l, const char *text)
 {
 	put(l, text, strlen(text));
+}
+
+/* The last one for l. */
+static void put_end(struct line *l, const char *text)
+{
+	size_t n = strlen(text);
+
+	memcpy(l->text + l->len, text, n);
+	l->len += n;
 }
 
 /* The length of the UTF-8 character at p (RFC 3629 section 4), 0: it is none
@@ -135,7 +146,6 @@ static void put_json(struct line *l, enum log_level level, const char *who,
 	}
 	puts_(l, "\",\"text\":\"");
 	put_escaped(l, text);
-	puts_(l, "\"}");
 }
 
 static void put_text(struct line *l, enum log_level level, const char *who,
@@ -166,7 +176,7 @@ void log_write(enum log_level level, const char *who, const char *fmt, ...)
 		put_json(&l, level, who, text);
 	else
 		put_text(&l, level, who, text);
-	l.text[l.len++] = '\n';
+	put_end(&l, sink.json ? "\"}\n" : "\n");
 	/* nobody can be told that the log is broken */
 	if (write(STDERR_FILENO, l.text, l.len) < 0)
 		return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Log lines on stderr, for people or as JSON. The sink is the only mutable
- * global of the program; it is set once at start.
+ * Log lines on stderr, for people or as JSON. The sink is a global; it is set
+ * once, before there are threads, as is who serves AES-GCM (gcm.h). A line is
+ * one write(2), so that those of several threads do not mix.
  *
  *	error  the operator must act	info   one line per start, stop, tunnel
  *	warn   refused or degraded	debug  decisions, ends of relays

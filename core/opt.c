@@ -2,6 +2,8 @@
 #include "core/opt.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,11 @@ struct source {
 	const char *what; /* "option", "environment", a file's name */
 	bool seen[ROWS_MAX];
 };
+
+static FILE *out(const struct opt_set *set)
+{
+	return set->errors ? set->errors : stderr;
+}
 
 /* Values. */
 
@@ -49,9 +56,9 @@ static int apply(struct source *s, const struct opt_row *row, const char *name,
 	if (!error)
 		return 0;
 	if (row->secret || !value || strchr(value, '@')) /* a password? */
-		fprintf(stderr, "wsp: %s %s: %s\n", s->what, name, error);
+		fprintf(out(s->set), "wsp: %s %s: %s\n", s->what, name, error);
 	else
-		fprintf(stderr, "wsp: %s %s: \"%s\": %s\n", s->what, name,
+		fprintf(out(s->set), "wsp: %s %s: \"%s\": %s\n", s->what, name,
 			value, error);
 	return USAGE;
 }
@@ -294,7 +301,7 @@ static int read_json(struct source *s, const struct opt_row *row,
 	}
 	if (json_is_boolean(v) && row->arg != OPT_REQUIRED)
 		return json_is_true(v) ? apply(s, row, row->name, NULL) : 0;
-	fprintf(stderr, "wsp: %s %s: must be %s\n", s->what, row->name,
+	fprintf(out(s->set), "wsp: %s %s: must be %s\n", s->what, row->name,
 		row->arg == OPT_NONE ? "true or false" : "a string or number");
 	return USAGE;
 }
@@ -310,7 +317,7 @@ static int read_member(struct source *s, const char *key, const json_t *v)
 		if (strcmp(s->set->rows[i].name, key) == 0)
 			row = &s->set->rows[i];
 	if (!row || row->early) {
-		fprintf(stderr,
+		fprintf(out(s->set),
 			"wsp: %s \"%s\": unknown key; the keys are the "
 			"options without the dashes\n",
 			s->what, key);
@@ -325,28 +332,61 @@ static int read_member(struct source *s, const char *key, const json_t *v)
 	return code;
 }
 
-int opt_read_file(const struct opt_set *set, const char *path)
+/* What jansson keeps may be a secret. */
+static void forget(void *p)
+{
+	if (p)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
+static json_t *load(const char *path, json_error_t *error)
+{
+	FILE *f = fopen(path, "re");
+	char window[4096];
+	json_t *root;
+
+	if (!f) {
+		error->line = 0;
+		snprintf(error->text, sizeof(error->text), "%s: %s", path,
+			 strerror(errno));
+		return NULL;
+	}
+	setvbuf(f, window, _IOFBF, sizeof(window));
+	root = json_loadf(f, JSON_REJECT_DUPLICATES, error);
+	fclose(f);
+	explicit_bzero(window, sizeof(window));
+	return root;
+}
+
+int opt_load_json(const struct opt_set *set, const char *path, json_t **root)
+{
+	json_error_t error;
+
+	json_set_alloc_funcs(malloc, forget);
+	*root = load(path, &error);
+	if (json_is_object(*root))
+		return 0;
+	if (*root)
+		fprintf(out(set), "wsp: %s: not a JSON object, {...}\n", path);
+	else if (error.line > 0)
+		fprintf(out(set), "wsp: %s:%d:%d: %s\n", path, error.line,
+			error.column, error.text);
+	else
+		fprintf(out(set), "wsp: %s\n", error.text);
+	json_decref(*root);
+	*root = NULL;
+	return USAGE;
+}
+
+int opt_read_json(const struct opt_set *set, const char *path, json_t *root)
 {
 	struct source s = {.set = set, .what = path};
-	json_error_t error;
-	json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &error), *v;
 	const char *key;
+	json_t *v;
 	int code = 0;
 
-	if (!root) {
-		if (error.line > 0)
-			fprintf(stderr, "wsp: %s:%d:%d: %s\n", path, error.line,
-				error.column, error.text);
-		else
-			fprintf(stderr, "wsp: %s\n", error.text);
-		return USAGE;
-	}
-	if (!json_is_object(root)) {
-		fprintf(stderr, "wsp: %s: not a JSON object, {...}\n", path);
-		code = USAGE;
-	}
 	json_object_foreach(root, key, v) if (!code) code =
 		read_member(&s, key, v);
-	json_decref(root);
 	return code;
 }

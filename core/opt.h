@@ -12,6 +12,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+
+struct json_t;
 
 enum opt_arg { OPT_NONE, OPT_REQUIRED, OPT_OPTIONAL };
 
@@ -42,12 +45,18 @@ struct opt_set {
 	size_t count;
 	unsigned int mode; /* one bit */
 	void *target;
+	FILE *errors; /* where they are said; NULL: stderr */
 };
 
-/* Each returns 0, or 2 after one line on stderr has said what is wrong, where,
- * and what would be right. */
+/* Each returns 0, or 2 after one line has said what is wrong, where, and what
+ * would be right. */
 int opt_read_early(const struct opt_set *set, int argc, char **argv);
-int opt_read_file(const struct opt_set *set, const char *path);
+/* *root, an object of jansson's, is the caller's to free, see opt_read_json();
+ * path is for errors. */
+int opt_load_json(const struct opt_set *set, const char *path,
+		  struct json_t **root);
+int opt_read_json(const struct opt_set *set, const char *path,
+		  struct json_t *root);
 int opt_read_env(const struct opt_set *set);
 int opt_read_args(const struct opt_set *set, int argc, char **argv);
 

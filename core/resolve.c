@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/resolve.h"
 
+#include <assert.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -12,11 +13,14 @@
 #include <ares.h>
 #include <uv.h>
 
+#include "proto/addr.h"
 #include "proto/container.h"
 
 #define TRY_MS    2000 /* one question to one server */
 #define TRIES     3
 #define ASKED_MAX 4096 /* questions at a time */
+#define SLOW_MS   500 /* so long without an answer: ask for each family alone */
+#define MORE_MS   50  /* for the other family (RFC 8305 section 3) */
 #define CONF      "/etc/resolv.conf"
 
 /* A socket of c-ares that the loop watches. */
@@ -40,20 +44,25 @@ struct resolver {
 };
 
 /*
- *	ASKED	 c-ares will call back
- *	ANSWERED done() is due at the end of this turn
+ *	ASKED	  no addresses yet
+ *	ANSWERED  done() is due at the end of this turn
+ *	OVER	  done, or dropped; stays until c-ares has called back for all
+ *		  questions, since it cannot forget a single one
  */
 struct resolve {
 	struct worker *w;
-	struct resolver *by; /* ASKED */
-	resolve_fn *done;    /* NULL: dropped while ASKED */
+	struct resolver *by;
+	enum { ASKED, ANSWERED, OVER } state;
+	unsigned int asked; /* questions that c-ares will call back for */
+	resolve_fn *done;
 	void *ctx;
 	struct flusher flusher;
-	bool asked;
+	struct deadline slow;
 	uint16_t port;
-	enum reason why;
+	enum reason why; /* of the first failure, or DONE */
 	int n;
 	struct sockaddr_storage addrs[RESOLVE_MAX];
+	char host[HOST_MAX + 1];
 };
 
 /* The loop and c-ares. */
@@ -280,6 +289,14 @@ static struct ares_addrinfo_node *skip_to(struct ares_addrinfo_node *node,
 	return node;
 }
 
+static void take_address(struct resolve *r, const struct ares_addrinfo_node *a)
+{
+	for (int i = 0; i < r->n; i++)
+		if (memcmp(&r->addrs[i], a->ai_addr, a->ai_addrlen) == 0)
+			return;
+	memcpy(&r->addrs[r->n++], a->ai_addr, a->ai_addrlen);
+}
+
 /* RFC 8305 section 4: the families take turns, the preferred one first. */
 static void take_addresses(struct resolve *r, struct ares_addrinfo *info)
 {
@@ -295,39 +312,74 @@ static void take_addresses(struct resolve *r, struct ares_addrinfo *info)
 
 		if (!node)
 			continue;
-		memcpy(&r->addrs[r->n++], node->ai_addr, node->ai_addrlen);
+		take_address(r, node);
 		next[turn % 2] = skip_to(node->ai_next, family[turn % 2]);
 	}
 }
 
+static void answered(struct resolve *r)
+{
+	r->state = ANSWERED;
+	deadline_clear(&r->slow);
+	worker_flush(r->w, &r->flusher);
+}
+
+static void resolve_over(struct resolve *r)
+{
+	r->state = OVER;
+	deadline_clear(&r->slow);
+	flusher_clear(&r->flusher);
+	if (!r->asked)
+		free(r);
+}
+
+static void on_enough(struct deadline *d)
+{
+	answered(container_of(d, struct resolve, slow));
+}
+
+/* Of several questions, all but the first that bring addresses may be late. */
 static void on_answer(void *ctx, int status, int timeouts,
 		      struct ares_addrinfo *info)
 {
 	struct resolve *r = ctx;
 
 	(void)timeouts;
-	r->asked = false;
+	r->asked--;
 	r->by->asked--;
-	if (info && r->done)
+	if (info && r->state == ASKED)
 		take_addresses(r, info);
 	if (info)
 		ares_freeaddrinfo(info);
-	if (!r->done) {
-		free(r);
+	if (r->state == OVER) {
+		resolve_over(r);
 		return;
 	}
-	r->why = reason_of(status);
-	if (r->why == REASON_DONE && r->n == 0)
+	if (r->why == REASON_DONE)
+		r->why = reason_of(status);
+	if (r->n)
+		r->why = REASON_DONE;
+	else if (r->why == REASON_DONE)
 		r->why = REASON_NO_SUCH_NAME;
-	worker_flush(r->w, &r->flusher);
+	if (r->state != ASKED)
+		return;
+	if (!r->asked)
+		answered(r);
+	else if (r->n)
+		deadline_set(r->w, &r->slow, MORE_MS, on_enough);
 }
 
 static void on_flush(struct flusher *f)
 {
 	struct resolve *r = container_of(f, struct resolve, flusher);
+	resolve_fn *done = r->done;
+	void *ctx = r->ctx;
 
-	r->done(r->ctx, r->why, r->addrs, r->why == REASON_DONE ? r->n : 0);
-	free(r);
+	r->state = OVER;
+	r->asked++; /* so that r stays while done() runs */
+	done(ctx, r->why, r->addrs, r->why == REASON_DONE ? r->n : 0);
+	r->asked--;
+	resolve_over(r);
 }
 
 /* An address of digits, one more of r's. */
@@ -366,29 +418,49 @@ static bool is_known(struct resolve *r, const char *host)
 	} else if (!take_literal(r, host)) {
 		return false;
 	}
-	r->why = REASON_DONE;
-	worker_flush(r->w, &r->flusher);
+	answered(r);
 	return true;
 }
 
-static bool ask(struct resolve *r, const char *host)
+static void ask(struct resolve *r, int family)
 {
 	struct ares_addrinfo_hints hints = {
-		.ai_family = AF_UNSPEC,
+		.ai_family = family,
 		.ai_socktype = SOCK_STREAM,
 		.ai_flags = ARES_AI_NUMERICSERV,
 	};
-	struct resolver *all = get_resolver(r->w);
 	char service[8];
 
-	if (!all || all->asked >= ASKED_MAX)
-		return false;
-	all->asked++;
-	r->by = all;
+	if (r->by->asked >= ASKED_MAX)
+		return;
+	r->by->asked++;
+	r->asked++;
 	snprintf(service, sizeof(service), "%u", (unsigned)r->port);
-	r->asked = true;
-	ares_getaddrinfo(all->channel, host, service, &hints, on_answer, r);
-	set_timer(all);
+	ares_getaddrinfo(r->by->channel, r->host, service, &hints, on_answer,
+			 r);
+}
+
+/* Some name servers drop the questions for one family, and c-ares tells the
+ * other one's addresses only when it has given up (RFC 8305 section 3). */
+static void on_slow(struct deadline *d)
+{
+	struct resolve *r = container_of(d, struct resolve, slow);
+	struct resolver *by = r->by;
+
+	ask(r, AF_INET6);
+	if (r->state == ASKED)
+		ask(r, AF_INET);
+	set_timer(by);
+}
+
+static bool ask_first(struct resolve *r)
+{
+	r->by = get_resolver(r->w);
+	if (!r->by || r->by->asked >= ASKED_MAX)
+		return false;
+	deadline_set(r->w, &r->slow, SLOW_MS, on_slow);
+	ask(r, AF_UNSPEC);
+	set_timer(r->by);
 	return true;
 }
 
@@ -399,12 +471,14 @@ struct resolve *resolve_start(struct worker *w, const char *host, uint16_t port,
 
 	if (!r)
 		return NULL;
+	assert(strlen(host) < sizeof(r->host));
+	strcpy(r->host, host);
 	r->w = w;
 	r->port = port;
 	r->done = done;
 	r->ctx = ctx;
 	r->flusher.flush = on_flush;
-	if (is_known(r, host) || ask(r, host))
+	if (is_known(r, host) || ask_first(r))
 		return r;
 	free(r);
 	return NULL;
@@ -412,12 +486,7 @@ struct resolve *resolve_start(struct worker *w, const char *host, uint16_t port,
 
 void resolve_drop(struct resolve *r)
 {
-	if (r->asked) { /* c-ares cannot forget a single question */
-		r->done = NULL;
-		return;
-	}
-	flusher_clear(&r->flusher);
-	free(r);
+	resolve_over(r);
 }
 
 const char *resolve_version(void)

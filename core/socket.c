@@ -3,9 +3,17 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "core/netwatch.h"
+
+#define SHALLOW_UNSENT (64 * 1024)
+#define SHALLOW_WINDOW (128 * 1024)
+#define DEEP           (1 << 30) /* no limit of ours */
 
 enum reason socket_reason(int err)
 {
@@ -40,6 +48,12 @@ enum reason socket_reason(int err)
 	}
 }
 
+int socket_init(uv_loop_t *loop, uv_handle_t *h, unsigned int family)
+{
+	return family == AF_UNIX ? uv_pipe_init(loop, (uv_pipe_t *)h, 0)
+				 : uv_tcp_init_ex(loop, (uv_tcp_t *)h, family);
+}
+
 int socket_linger(const uv_tcp_t *h, bool on)
 {
 	struct linger l = {.l_onoff = on, .l_linger = 0};
@@ -64,33 +78,130 @@ static void name_of(const struct sockaddr_storage *sa, char out[SOCKET_NAME])
 		 port);
 }
 
-void socket_name(const uv_tcp_t *h, bool peer, char out[SOCKET_NAME])
+static bool is_loopback(const struct sockaddr_storage *sa)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)sa;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
+
+	if (sa->ss_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
+	       (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) &&
+		v6->sin6_addr.s6_addr[12] == 127);
+}
+
+bool socket_peer(const uv_tcp_t *h, char out[SOCKET_NAME])
 {
 	struct sockaddr_storage sa;
 	int len = sizeof(sa);
 
 	out[0] = 0;
-	if (peer ? uv_tcp_getpeername(h, (struct sockaddr *)&sa, &len)
-		 : uv_tcp_getsockname(h, (struct sockaddr *)&sa, &len))
-		return;
+	if (uv_tcp_getpeername(h, (struct sockaddr *)&sa, &len))
+		return false;
 	name_of(&sa, out);
+	return is_loopback(&sa);
+}
+
+void socket_bound(const uv_tcp_t *h, char out[SOCKET_NAME])
+{
+	struct sockaddr_storage sa;
+	int len = sizeof(sa);
+
+	out[0] = 0;
+	if (uv_tcp_getsockname(h, (struct sockaddr *)&sa, &len) == 0)
+		name_of(&sa, out);
+}
+
+bool socket_path(const uv_tcp_t *h, struct netpath *out)
+{
+	int local = sizeof(out->local), peer = sizeof(out->peer);
+
+	memset(out, 0, sizeof(*out));
+	return uv_tcp_getsockname(h, (struct sockaddr *)&out->local, &local) ==
+		       0 &&
+	       uv_tcp_getpeername(h, (struct sockaddr *)&out->peer, &peer) == 0;
+}
+
+void socket_tunnel(const uv_tcp_t *h, unsigned int ms)
+{
+	const char *control = getenv("WSP_TEST_CONGESTION");
+	uv_os_fd_t fd;
+
+	if (uv_fileno((const uv_handle_t *)h, &fd))
+		return;
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+	if (control)
+		setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, control,
+			   (socklen_t)strlen(control));
+}
+
+void socket_unpace(const uv_tcp_t *h)
+{
+	uv_os_fd_t fd;
+
+	/* always there, and allowed to everybody; it works without, too */
+	if (uv_fileno((const uv_handle_t *)h, &fd) == 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+}
+
+void socket_shallow(const uv_tcp_t *h, bool on, bool loopback)
+{
+	int unsent = on ? SHALLOW_UNSENT : DEEP;
+	int window = on ? SHALLOW_WINDOW : DEEP;
+	uv_os_fd_t fd;
+
+	if (uv_fileno((const uv_handle_t *)h, &fd))
+		return;
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+	/* elsewhere a window must hold what a round trip carries */
+	if (loopback)
+		setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &window,
+			   sizeof(window));
+}
+
+void socket_credentials(const uv_pipe_t *h, char out[SOCKET_NAME])
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	uv_os_fd_t fd;
+
+	snprintf(out, SOCKET_NAME, "unix:");
+	if (uv_fileno((const uv_handle_t *)h, &fd) == 0 &&
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+		snprintf(out, SOCKET_NAME, "unix:pid=%ld,uid=%lu",
+			 (long)peer.pid, (unsigned long)peer.uid);
 }
 
 /* libuv says EOF when it sees POLLHUP behind a partial read, and the kernel
  * says it once a write has fetched the error: a reset would pass for a clean
- * end (P2). */
-bool socket_is_reset(const uv_tcp_t *h, bool fin)
+ * end (P2). A reset may come between the two questions: its error counts. */
+int socket_reset(const uv_handle_t *h, bool fin)
 {
 	struct tcp_info info = {.tcpi_state = TCP_CLOSE_WAIT};
 	socklen_t len = sizeof(info);
+	bool closed;
 	int err = 0;
 	uv_os_fd_t fd;
 
-	if (uv_fileno((const uv_handle_t *)h, &fd))
-		return true;
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-	    info.tcpi_state == TCP_CLOSE && !fin)
-		return true;
+	if (uv_fileno(h, &fd))
+		return UV_EBADF;
+	closed = h->type == UV_TCP &&
+		 getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+		 info.tcpi_state == TCP_CLOSE;
 	len = sizeof(err);
-	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err)
+		return uv_translate_sys_error(err);
+	return closed && !fin ? UV_ECONNRESET : 0;
+}
+
+bool socket_is_lost(const uv_handle_t *h, bool fin)
+{
+	struct pollfd p = {.events = 0};
+
+	if (socket_reset(h, fin))
+		return true;
+	if (h->type == UV_TCP)
+		return false;
+	return uv_fileno(h, &p.fd) ||
+	       (poll(&p, 1, 0) == 1 && p.revents & (POLLHUP | POLLERR));
 }

@@ -8,19 +8,21 @@
 
 #include <mbedtls/ssl.h>
 
-#include "core/tlsctx.h"
+#include "core/oom.h"
+#include "core/parting.h"
+#include "core/refusal.h"
+#include "core/tlspeer.h"
+#include "core/tlsuse.h"
 #include "proto/buf.h"
 #include "proto/container.h"
 
 #define HANDSHAKE_MS 10000
-#define LEAVING_MS   2000         /* for lower's end behind the close_notify */
 #define RECORD       (16 * 1024)  /* plaintext in one record */
 #define OUT_SIZE     (256 * 1024) /* ciphertext in one buf, for bulk */
 #define OUT_MEDIUM   (32 * 1024)
 #define OUT_SMALL    4096
 #define OVERHEAD     64   /* of a record, at most */
 #define ALERTS_MAX   4096 /* bytes that a peer makes us answer unasked */
-#define DETAIL_MAX   128
 
 enum state { HANDSHAKE, OPEN };
 
@@ -30,9 +32,11 @@ struct tls {
 	struct tls_context *ctx;
 	struct end *lower;
 	mbedtls_ssl_context ssl;
+	struct tlspeer peer;
+	struct tlsuse use;
 	enum state state;
 	struct flusher flusher;
-	struct deadline deadline; /* of the handshake, of leaving */
+	struct deadline deadline; /* of the handshake */
 	struct bufq in;           /* ciphertext that has come */
 	bool dry;                 /* and mbedTLS has found that empty */
 	struct bufq out;          /* ciphertext of this call */
@@ -69,6 +73,7 @@ static void tls_free(struct tls *t)
 	bufq_clear(&t->out);
 	bufq_clear(&t->early);
 	free(t->host);
+	tls_context_free(t->ctx);
 	free(t);
 }
 
@@ -87,66 +92,6 @@ static void tls_fail(struct tls *t, enum reason why, const char *detail)
 {
 	end_drop(t->lower, why);
 	tls_dead(t, why, detail);
-}
-
-/* mbedTLS has failed. Calls up. */
-static void tls_broken(struct tls *t)
-{
-	enum reason why = tlsctx_reason(t->failed);
-	char text[DETAIL_MAX];
-
-	tlsctx_error_text(&t->ssl, t->failed, text, sizeof(text));
-	/* a server that speaks no TLS, or none that we do */
-	if (why == REASON_PROTOCOL && t->state == HANDSHAKE && !t->ctx->server)
-		why = REASON_NOT_WSP;
-	tls_fail(t, why, text);
-}
-
-/* Leaving: both parties have said goodbye and the user is gone, but lower has
- * not seen the peer's half-close; dropped now, it would reset and cut off what
- * is on its way. */
-
-static void on_late_data(struct end *e, struct bufq *q)
-{
-	(void)e;
-	bufq_clear(q);
-}
-
-static void on_late_eof(struct end *e)
-{
-	struct tls *t = e->user;
-
-	end_drop(e, REASON_DONE);
-	tls_free(t);
-}
-
-static void on_late_dead(struct end *e, enum reason why, const char *detail)
-{
-	(void)why;
-	(void)detail;
-	tls_free(e->user);
-}
-
-/* Behind flushed() there is nothing to be sent. */
-static const struct end_events leaving_events = {
-	.data = on_late_data,
-	.eof = on_late_eof,
-	.dead = on_late_dead,
-};
-
-static void on_leaving_over(struct deadline *d)
-{
-	on_late_eof(container_of(d, struct tls, deadline)->lower);
-}
-
-static void tls_leave(struct tls *t)
-{
-	flusher_clear(&t->flusher);
-	mbedtls_ssl_free(&t->ssl); /* the context need not outlive it */
-	mbedtls_ssl_init(&t->ssl);
-	end_use(t->lower, &leaving_events, t);
-	end_read(t->lower, BUF_MAX);
-	deadline_set(t->w, &t->deadline, LEAVING_MS, on_leaving_over);
 }
 
 /* What mbedTLS reads and writes. */
@@ -210,6 +155,28 @@ static void flush_out(struct tls *t)
 	t->room = end_send(t->lower, &t->out);
 }
 
+/* mbedTLS has failed, and says why to the peer but in one case (RFC 5246
+ * section 7.4.6). Calls up. */
+static void tls_broken(struct tls *t)
+{
+	enum reason why;
+	char text[TLSPEER_TEXT];
+
+	why = tlspeer_error(&t->peer, &t->ssl, t->failed, text);
+	if (t->failed == MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE)
+		mbedtls_ssl_send_alert_message(
+			&t->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+			MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE);
+	flush_out(t);
+	if (t->state == OPEN || !t->ctx->server || t->lower_eof) {
+		tls_fail(t, why, text);
+		return;
+	}
+	/* a reset could overtake the alert, and the client would not know */
+	refusal_start(t->w, t->lower, &(struct penalty){0}, "", 0);
+	tls_dead(t, why, text);
+}
+
 /* Move all of from behind to; what is only lent is copied. */
 static void keep(struct tls *t, struct bufq *from, struct bufq *to)
 {
@@ -227,6 +194,11 @@ static void write_plain(struct tls *t, const uint8_t *p, size_t n)
 	int k;
 
 	while (n && !t->failed) {
+		if (tlsuse_is_over(&t->use)) {
+			t->failed = MBEDTLS_ERR_SSL_COUNTER_WRAPPING;
+			return;
+		}
+		t->use.out++;
 		k = mbedtls_ssl_write(&t->ssl, p, n < RECORD ? n : RECORD);
 		if (k < 0) {
 			t->failed = k;
@@ -289,10 +261,13 @@ static void tls_fin(struct end *e)
 
 /* In. */
 
-/* Ask lower for more once all that it gave has been decrypted. */
+/* Ask lower for more once all that it gave has been decrypted; not for much
+ * more than the user wants, as it would wait here. */
 static void read_lower(struct tls *t)
 {
-	end_read(t->lower, t->max && !t->in.head ? BUF_MAX : 0);
+	size_t n = t->max > RECORD ? t->max : RECORD;
+
+	end_read(t->lower, t->max && !t->in.head ? n : 0);
 }
 
 static void tls_read(struct end *e, size_t max)
@@ -315,12 +290,18 @@ static void tls_drop(struct end *e, enum reason why)
 {
 	struct tls *t = tls_of(e);
 
-	if (t->eof && t->flushed && !t->lower_eof) {
-		tls_leave(t);
-		return;
-	}
-	end_drop(t->lower, why);
+	if (t->eof && t->flushed && !t->lower_eof)
+		parting_start(t->w, t->lower);
+	else
+		end_drop(t->lower, why);
 	tls_free(t);
+}
+
+static bool tls_worn(const struct end *e)
+{
+	const struct tls *t = tls_of(e);
+
+	return tlsuse_is_worn(&t->use) || end_worn(t->lower);
 }
 
 static const struct end_ops tls_ops = {
@@ -329,6 +310,7 @@ static const struct end_ops tls_ops = {
 	.read = tls_read,
 	.left = tls_left,
 	.drop = tls_drop,
+	.worn = tls_worn,
 };
 
 static void own_input(struct tls *t)
@@ -346,6 +328,7 @@ static bool read_event(struct tls *t, int k)
 {
 	switch (k) {
 	case TICKET_SHOWN:
+		t->peer.heard = true;
 		tlsctx_remember(t->ctx, &t->ssl, t->host);
 		return true;
 	case MBEDTLS_ERR_SSL_WANT_READ:
@@ -370,11 +353,16 @@ static size_t decrypt(struct tls *t)
 	while (n < t->max && !t->closed && !t->failed) {
 		t->dry = false;
 		k = mbedtls_ssl_read(&t->ssl, t->w->plain + n, t->max - n);
+		if (k >= 0 && !mbedtls_ssl_get_bytes_avail(&t->ssl))
+			t->use.in++; /* its last byte has been taken */
+		if (tlsuse_is_over(&t->use))
+			t->failed = MBEDTLS_ERR_SSL_COUNTER_WRAPPING;
 		if (k > 0)
 			n += (size_t)k;
 		else if (!read_event(t, k))
 			break;
 	}
+	t->peer.heard |= n > 0;
 	/* refusals to renegotiate, which the peer may ask for and not read */
 	t->alerts += t->out.bytes;
 	if (t->alerts > ALERTS_MAX && !t->failed)
@@ -423,6 +411,8 @@ static void on_handshake_over(struct deadline *d)
 static void handshake_done(struct tls *t)
 {
 	t->state = OPEN;
+	t->peer.open = true;
+	tlsuse_init(&t->use, mbedtls_ssl_get_ciphersuite(&t->ssl));
 	deadline_clear(&t->deadline);
 	if (!t->ctx->server)
 		tlsctx_remember(t->ctx, &t->ssl, t->host);
@@ -435,14 +425,26 @@ static void handshake_done(struct tls *t)
 	t->end.events->opened(&t->end, NULL);
 }
 
-static void handshake(struct tls *t)
+/* Without memory there is no handshake, and nobody sees what came of it. */
+static int handshake_step(struct tls *t)
 {
+	unsigned long before = oom_count();
 	int err;
 
 	do {
 		t->dry = false;
 		err = mbedtls_ssl_handshake(&t->ssl);
 	} while (err == MBEDTLS_ERR_SSL_WANT_READ && !t->dry);
+	if (oom_count() == before)
+		return err;
+	bufq_clear(&t->out);
+	return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+}
+
+static void handshake(struct tls *t)
+{
+	int err = handshake_step(t);
+
 	flush_out(t);
 	if (err == 0) {
 		handshake_done(t);
@@ -487,6 +489,8 @@ static void on_data(struct end *e, struct bufq *q)
 	struct tls *t = e->user;
 
 	bufq_move(&t->in, q);
+	if (e->ops == &tls_ops) /* lent by w->plain, where ours will go too */
+		own_input(t);
 	tls_step(t);
 }
 
@@ -550,12 +554,12 @@ static bool setup(struct tls *t, const char *host)
 	if (mbedtls_ssl_setup(&t->ssl, &t->ctx->conf))
 		return false;
 	mbedtls_ssl_set_bio(&t->ssl, t, on_send, on_recv, NULL);
-	if (!host)
-		return true;
-	t->host = strdup(host);
-	if (!t->host || tlsctx_set_host(&t->ssl, t->host))
+	t->host = host ? strdup(host) : NULL;
+	if ((host && !t->host) ||
+	    tlspeer_expect(&t->peer, t->ctx, &t->ssl, t->host))
 		return false;
-	tlsctx_resume(t->ctx, &t->ssl, t->host);
+	if (host)
+		tlsctx_resume(t->ctx, &t->ssl, t->host);
 	return true;
 }
 
@@ -570,7 +574,7 @@ struct end *tls_open(struct worker *w, struct tls_context *ctx,
 		return NULL;
 	}
 	t->w = w;
-	t->ctx = ctx;
+	t->ctx = tls_context_ref(ctx);
 	t->lower = lower;
 	t->end.ops = &tls_ops;
 	t->flusher.flush = on_flush;

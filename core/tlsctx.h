@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What all TLS sessions of one side share: certificates, suites, tickets and
- * the random generator. Private to core/tls.c and core/tlsctx.c.
+ * the random generator. Private to the files of TLS in core/.
  */
 #ifndef CORE_TLSCTX_H
 #define CORE_TLSCTX_H
@@ -12,7 +12,6 @@
 #include <mbedtls/entropy.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/ssl.h>
-#include <mbedtls/ssl_ticket.h>
 #include <mbedtls/version.h>
 #include <mbedtls/x509_crt.h>
 
@@ -23,13 +22,20 @@
 #define TICKET_SHOWN 1 /* never: the handshake brings the ticket */
 #endif
 
+struct pin;
+struct tickets;
+
 struct tls_context {
+	unsigned int users; /* its owner, and each session */
 	mbedtls_ssl_config conf;
 	mbedtls_entropy_context entropy;
 	mbedtls_ctr_drbg_context drbg;
-	mbedtls_x509_crt certs; /* the server's chain, or trusted ones */
+	mbedtls_x509_crt trusted;
+	const struct pin *pins; /* the peer's key must have one of them */
+	int npins;              /* 0: the certificate is verified instead */
+	mbedtls_x509_crt certs; /* our chain, if there is one */
 	mbedtls_pk_context key;
-	mbedtls_ssl_ticket_context tickets;
+	struct tickets *tickets;     /* of a server */
 	mbedtls_ssl_session session; /* of the last connection, to resume */
 	char *session_host; /* what it was verified for; NULL: no session */
 	bool server;
@@ -42,13 +48,5 @@ void tlsctx_remember(struct tls_context *ctx, mbedtls_ssl_context *ssl,
  * verified again. */
 void tlsctx_resume(struct tls_context *ctx, mbedtls_ssl_context *ssl,
 		   const char *host);
-/* Let ssl accept only a certificate for host, a name or an address literal. 0
- * or an error of mbedTLS. */
-int tlsctx_set_host(mbedtls_ssl_context *ssl, const char *host);
-/* What err of ssl means, in words for its user. */
-void tlsctx_error_text(const mbedtls_ssl_context *ssl, int err, char *out,
-		       size_t size);
-/* NO_MEMORY, TLS: a certificate was refused, or PROTOCOL. */
-enum reason tlsctx_reason(int err);
 
 #endif

@@ -22,7 +22,8 @@ struct tunnel {
 	bool initiator;
 	bool native;
 	bool paused;
-	bool closing; /* with why, at the end of the turn */
+	bool bulk, choked; /* what load() was called for */
+	bool closing;      /* with why, at the end of the turn */
 	enum reason why;
 	enum reason broken; /* how the peer broke the protocol */
 };
@@ -85,13 +86,30 @@ static void on_open(void *ctx, struct end *e, const struct addr *target)
 		t->events->open(t->ctx, e, target);
 }
 
-static const struct mux_ops mux_ops = {.wake = on_wake, .open = on_open};
+static void on_hurry(void *ctx)
+{
+	struct tunnel *t = ctx;
+
+	if (t->ws && !t->closing && mux_error(t->mux) == REASON_DONE)
+		websocket_pump(t->ws);
+}
+
+static const struct mux_ops mux_ops = {
+	.wake = on_wake,
+	.hurry = on_hurry,
+	.open = on_open,
+};
 
 /* A peer that sends without reading what we answer, or a gowsp stream that
  * nobody reads: the channel itself has to wait. */
+static bool must_pause(const struct tunnel *t)
+{
+	return mux_backlog(t->mux) > BACKLOG_MAX || mux_choked(t->mux);
+}
+
 static void set_pause(struct tunnel *t)
 {
-	bool pause = mux_backlog(t->mux) > BACKLOG_MAX || mux_choked(t->mux);
+	bool pause = must_pause(t);
 
 	if (pause != t->paused)
 		websocket_pause(t->ws, pause);
@@ -108,6 +126,19 @@ static void tunnel_finish(struct tunnel *t, enum reason why)
 static uint64_t now(const struct tunnel *t)
 {
 	return worker_since(t->w, 0);
+}
+
+/* Calls up, to somebody who only takes note. */
+static void tell_load(struct tunnel *t)
+{
+	bool bulk = mux_bulk(t->mux) > 0, choked = must_pause(t);
+
+	if (t->bulk == bulk && t->choked == choked)
+		return;
+	t->bulk = bulk;
+	t->choked = choked;
+	if (t->events->load && !t->closing)
+		t->events->load(t->ctx);
 }
 
 static void on_tick(struct deadline *d)
@@ -153,6 +184,7 @@ static void on_flush(struct flusher *f)
 		set_pause(t);
 		set_tick(t);
 		websocket_wake(t->ws);
+		tell_load(t);
 	}
 }
 
@@ -218,6 +250,7 @@ static void on_turn(void *ctx)
 	}
 	mux_tick(t->mux, now(t));
 	mux_notify(t->mux);
+	tell_load(t);
 }
 
 static struct buf *on_pull(void *ctx, enum ws_frame *kind)
@@ -277,6 +310,16 @@ struct tunnel *tunnel_start(struct worker *w, struct end *lower,
 	return NULL;
 }
 
+bool tunnel_feed(struct tunnel *t, const uint8_t *p, size_t n)
+{
+	return websocket_feed(t->ws, p, n);
+}
+
+void tunnel_punish(struct tunnel *t, const struct penalty *penalty)
+{
+	websocket_punish(t->ws, penalty);
+}
+
 /* Calls up may be on the stack: the end waits for that of the turn. */
 void tunnel_close(struct tunnel *t, enum reason why)
 {
@@ -295,6 +338,18 @@ struct end *tunnel_open(struct tunnel *t, const struct addr *target,
 	if (t->closing || !t->ws || !t->mux)
 		return NULL;
 	return mux_open(t->mux, target, events, user, why);
+}
+
+bool tunnel_load(struct tunnel *t, struct tunnel_load *out)
+{
+	if (t->closing || !t->ws || !t->mux)
+		return false;
+	mux_tick(t->mux, now(t));
+	out->streams = mux_streams(t->mux);
+	out->bulk = mux_bulk(t->mux);
+	out->choked = must_pause(t);
+	out->worn = websocket_worn(t->ws);
+	return true;
 }
 
 bool tunnel_native(const struct tunnel *t)

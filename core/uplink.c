@@ -15,11 +15,12 @@
 #define DETAIL_MAX 512
 #define PROXY_NAME (ADDR_TEXT_MAX + 10)
 
-enum state { DIALLING, PROXY, TLS, OPENING, UP };
+enum state { DIALLING, PROXY_TLS, PROXY, TLS, OPENING, UP };
 
 struct uplink {
 	struct worker *w;
 	struct uplink_spec spec;
+	char *token; /* that of spec */
 	const struct uplink_events *events;
 	void *ctx;
 	enum state state;
@@ -27,16 +28,23 @@ struct uplink {
 	struct end *proxy;    /* PROXY */
 	struct upstream *ask; /* PROXY */
 	struct deadline deadline;
-	struct end *tls;       /* TLS */
+	struct end *tls;       /* PROXY_TLS, TLS */
 	struct tunnel *tunnel; /* OPENING, UP */
 	char host[ADDR_TEXT_MAX];
-	uint64_t asked; /* OPENING: since when; UP: how long that took */
+	bool has_path;
+	struct netpath path; /* of the connection, if has_path */
+	uint64_t asked;      /* OPENING: since when; UP: how long that took */
 };
 
 static void uplink_free(struct uplink *u)
 {
 	deadline_clear(&u->deadline);
 	upstream_free(u->ask);
+	tls_context_free(u->spec.tls);
+	tls_context_free(u->spec.proxy_tls);
+	if (u->token)
+		explicit_bzero(u->token, strlen(u->token));
+	free(u->token);
 	free(u);
 }
 
@@ -69,6 +77,14 @@ static void on_open(void *ctx, struct end *e, const struct addr *target)
 	u->events->open(u->ctx, e, target);
 }
 
+static void on_load(void *ctx)
+{
+	struct uplink *u = ctx;
+
+	if (u->events->load)
+		u->events->load(u->ctx);
+}
+
 static void on_down(void *ctx, enum reason why, const char *detail)
 {
 	uplink_down(ctx, why, detail);
@@ -77,6 +93,7 @@ static void on_down(void *ctx, enum reason why, const char *detail)
 static const struct tunnel_events tunnel_events = {
 	.up = on_up,
 	.open = on_open,
+	.load = on_load,
 	.down = on_down,
 };
 
@@ -164,6 +181,7 @@ static void proxy_send(struct uplink *u, uint8_t *p, size_t n)
 	buf_lend(&b, p, n);
 	bufq_put(&q, &b);
 	end_send(u->proxy, &q);
+	explicit_bzero(p, n); /* a password, perhaps */
 }
 
 static void proxy_done(struct uplink *u)
@@ -264,6 +282,42 @@ static void ask_proxy(struct uplink *u, struct end *conn)
 	end_read(conn, BUF_MAX);
 }
 
+/* TLS to the proxy. */
+
+static void on_proxy_tls_opened(struct end *e, const char *bound)
+{
+	struct uplink *u = e->user;
+
+	(void)bound;
+	u->tls = NULL;
+	ask_proxy(u, e);
+}
+
+static void on_proxy_tls_dead(struct end *e, enum reason why,
+			      const char *detail)
+{
+	struct uplink *u = e->user;
+
+	u->tls = NULL;
+	if (why == REASON_NOT_WSP) /* no TLS there, or none that we do */
+		why = REASON_PROXY;
+	proxy_failed(u, why, detail);
+}
+
+static const struct end_events proxy_tls_events = {
+	.opened = on_proxy_tls_opened,
+	.dead = on_proxy_tls_dead,
+};
+
+static void open_proxy_tls(struct uplink *u, struct end *lower)
+{
+	u->state = PROXY_TLS;
+	u->tls = tls_open(u->w, u->spec.proxy_tls, lower,
+			  u->spec.proxy->addr.host, &proxy_tls_events, u);
+	if (!u->tls)
+		proxy_failed(u, REASON_NO_MEMORY, NULL);
+}
+
 /* The connection. */
 
 static void on_dialled(void *ctx, struct end *conn, enum reason why)
@@ -279,10 +333,13 @@ static void on_dialled(void *ctx, struct end *conn, enum reason why)
 		return;
 	}
 	conn_bulk(conn, UNACKED_MS);
-	if (u->spec.proxy)
-		ask_proxy(u, conn);
-	else
+	u->has_path = conn_path(conn, &u->path);
+	if (!u->spec.proxy)
 		connected(u, conn);
+	else if (u->spec.proxy->tls)
+		open_proxy_tls(u, conn);
+	else
+		ask_proxy(u, conn);
 }
 
 static const struct dial_ops dial_ops = {.done = on_dialled};
@@ -310,13 +367,19 @@ struct uplink *uplink_start(struct worker *w, const struct uplink_spec *spec,
 		return NULL;
 	u->w = w;
 	u->spec = *spec;
+	tls_context_ref(spec->tls);
+	tls_context_ref(spec->proxy_tls);
+	u->token = spec->token ? strdup(spec->token) : NULL;
+	u->spec.token = u->token;
 	u->events = events;
 	u->ctx = ctx;
 	format_host(spec->url, u->host);
-	u->dial = dial_start(w, at->host, at->port, spec->ms, &dial_ops, u);
+	if (u->token || !spec->token)
+		u->dial = dial_start(w, at->host, at->port, spec->ms, &dial_ops,
+				     u);
 	if (u->dial)
 		return u;
-	free(u);
+	uplink_free(u);
 	return NULL;
 }
 
@@ -336,6 +399,16 @@ void uplink_drop(struct uplink *u, enum reason why)
 uint64_t uplink_rtt_ms(const struct uplink *u)
 {
 	return u->state == UP ? u->asked : 0;
+}
+
+bool uplink_is_dialling(const struct uplink *u)
+{
+	return u->state == DIALLING;
+}
+
+enum netpath_state uplink_path(const struct uplink *u)
+{
+	return u->has_path ? netpath_look(&u->path) : NETPATH_GOOD;
 }
 
 struct tunnel *uplink_tunnel(const struct uplink *u)

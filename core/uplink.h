@@ -3,7 +3,8 @@
  * An uplink is one attempt to reach a server, and the tunnel that comes of it:
  *
  *	DIALLING  name and TCP connection
- *	PROXY	  somebody else's proxy, if there is one on the way
+ *	PROXY_TLS TLS to somebody else's proxy, if that is a https one
+ *	PROXY	  asking it, if there is one on the way
  *	TLS	  its handshake, for wss
  *	OPENING	  WebSocket handshake
  *	UP	  uplink_open() is allowed
@@ -14,6 +15,7 @@
 #ifndef CORE_UPLINK_H
 #define CORE_UPLINK_H
 
+#include "core/netwatch.h"
 #include "core/tls.h"
 #include "core/tunnel.h"
 #include "core/worker.h"
@@ -24,12 +26,15 @@ struct uplink_events {
 	void (*up)(void *ctx);
 	/* The server wants a stream to target; e is the callee's. */
 	void (*open)(void *ctx, struct end *e, const struct addr *target);
+	/* UP: its load has changed, see struct tunnel_events; may be NULL. */
+	void (*load)(void *ctx);
 	/* Gone, and freed by itself. was_up: the tunnel was in use. */
 	void (*down)(void *ctx, enum reason why, const char *detail,
 		     bool was_up);
 };
 
-/* All texts and tls must stay as long as the uplink. */
+/* All texts must stay as long as the uplink, but for token, of which it has a
+ * copy; of the contexts it has references. */
 struct uplink_spec {
 	const struct server_url *url;
 	const char *token;       /* NULL: none */
@@ -39,6 +44,7 @@ struct uplink_spec {
 	struct tls_context *tls; /* for wss */
 	uint64_t ms;             /* for the TCP connection, and the proxy */
 	const struct proxy_url *proxy; /* NULL: none */
+	struct tls_context *proxy_tls; /* if that is a https one */
 };
 
 /* NULL: no memory. */
@@ -48,6 +54,10 @@ struct uplink *uplink_start(struct worker *w, const struct uplink_spec *spec,
 void uplink_drop(struct uplink *u, enum reason why);
 /* How long the server took for the WebSocket handshake: a round trip. */
 uint64_t uplink_rtt_ms(const struct uplink *u);
+/* Is there no connection yet? */
+bool uplink_is_dialling(const struct uplink *u);
+/* The way of its connection; GOOD while there is none. */
+enum netpath_state uplink_path(const struct uplink *u);
 /* Its tunnel, or NULL unless it is UP. */
 struct tunnel *uplink_tunnel(const struct uplink *u);
 

@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "core/refusal.h"
 #include "proto/container.h"
 
 #define HANDSHAKE_MS   10000
@@ -26,14 +28,15 @@ struct websocket {
 	struct upgrade *upgrade; /* HANDSHAKE */
 	struct ws *ws;
 	struct upgrade_wsp offer;
-	bool negotiate;
-	bool server;
+	bool negotiate, server;
 	bool paused;
 	bool pinged; /* since last_rx */
 	uint64_t ping_ms;
 	uint64_t last_rx; /* CLOSING: since when */
 	uint64_t last_tx;
-	size_t room; /* what lower takes */
+	size_t room;       /* what lower takes */
+	struct bufq early; /* what somebody else has read from it */
+	struct penalty penalty;
 	struct flusher flusher;
 	struct deadline deadline;
 };
@@ -42,6 +45,7 @@ static void websocket_free(struct websocket *s)
 {
 	flusher_clear(&s->flusher);
 	deadline_clear(&s->deadline);
+	bufq_clear(&s->early);
 	upgrade_free(s->upgrade);
 	ws_free(s->ws);
 	free(s);
@@ -109,16 +113,24 @@ static size_t send_messages(struct websocket *s)
 	return n;
 }
 
+static void take_early(struct websocket *s);
+
 static void on_flush(struct flusher *f)
 {
 	struct websocket *s = container_of(f, struct websocket, flusher);
+	/* a small stream should not have to wait for a second write */
+	size_t most = worker_is_light(s->w) ? 1 : TURN_MAX;
 	size_t n, all = 0;
 
+	if (s->early.head) {
+		take_early(s);
+		return;
+	}
 	if (s->room) /* else Pongs wait here, of which there are few */
 		send_control(s);
-	while (s->room && all < TURN_MAX && (n = send_messages(s)))
+	while (s->room && all < most && (n = send_messages(s)))
 		all += n;
-	if (all >= TURN_MAX)
+	if (all >= most)
 		worker_flush(s->w, f);
 }
 
@@ -128,6 +140,17 @@ void websocket_wake(struct websocket *s)
 		worker_flush(s->w, &s->flusher);
 }
 
+void websocket_pump(struct websocket *s)
+{
+	if (s->state == OPEN && s->room)
+		send_messages(s);
+}
+
+void websocket_punish(struct websocket *s, const struct penalty *penalty)
+{
+	s->penalty = *penalty;
+}
+
 void websocket_pause(struct websocket *s, bool on)
 {
 	if (s->state != OPEN || s->paused == on)
@@ -135,6 +158,11 @@ void websocket_pause(struct websocket *s, bool on)
 	s->paused = on;
 	s->last_rx = worker_now(s->w);
 	end_read(s->lower, on ? 0 : BUF_MAX);
+}
+
+bool websocket_worn(const struct websocket *s)
+{
+	return end_worn(s->lower);
 }
 
 void websocket_close(struct websocket *s, enum reason why)
@@ -176,7 +204,7 @@ static void fail(struct websocket *s, enum reason why, const char *detail)
 static void on_alive_check(struct deadline *d)
 {
 	struct websocket *s = container_of(d, struct websocket, deadline);
-	uint64_t silent = worker_since(s->w, s->last_rx);
+	uint64_t silent = worker_silence(s->w, s->last_rx);
 	/* A peer that only sends hears nothing else for minutes, if its way is
 	 * slow. gowsp had better not be pinged while it sends. */
 	uint64_t mute =
@@ -218,16 +246,19 @@ static void send_head(struct websocket *s, const char *head, size_t n)
 	s->room = end_send(s->lower, &q);
 }
 
-/* Server: the request will not be served; say so. Calls up. */
+/* Server: the request will not be served; s is gone. Calls up. */
 static void refuse(struct websocket *s, enum reason why, const char *detail)
 {
 	const struct websocket_ops *ops = s->ops;
 	void *ctx = s->ctx;
-	char head[UPGRADE_OUT_MAX];
+	char head[UPGRADE_OUT_MAX], text[DETAIL_MAX];
 
-	send_head(s, head, upgrade_write_refusal(head, why));
-	start_closing(s);
-	ops->closed(ctx, why, detail);
+	if (detail) /* it may be a part of what goes now */
+		snprintf(text, sizeof(text), "%s", detail);
+	refusal_start(s->w, s->lower, &s->penalty, head,
+		      upgrade_write_refusal(head, why));
+	websocket_free(s);
+	ops->closed(ctx, why, detail ? text : NULL);
 }
 
 static void accept_request(struct websocket *s)
@@ -271,7 +302,7 @@ static bool open_up(struct websocket *s)
 	return s->state == OPEN;
 }
 
-/* Bytes of the handshake; p is advanced. False: s is CLOSING or gone. */
+/* Bytes of the handshake; p is advanced. False: s is gone. */
 static bool take_handshake(struct websocket *s, const uint8_t **p, size_t *n)
 {
 	enum reason why = REASON_DONE;
@@ -348,6 +379,7 @@ static bool take(struct websocket *s, uint8_t *p, size_t n)
 
 	if (s->state == HANDSHAKE && !take_handshake(s, &at, &n))
 		return false;
+	explicit_bzero(p, (size_t)(at - p)); /* of the handshake: a token */
 	if (n)
 		ws_input(s->ws, p + (at - p), n);
 	return s->state == OPEN || s->state == HANDSHAKE;
@@ -366,14 +398,35 @@ static void after_input(struct websocket *s)
 		peer_ended(s);
 }
 
+/* gowsp leaves the connection open: its Close says that it has read all. */
+static void take_last(struct websocket *s, struct bufq *q)
+{
+	bool alien = s->ping_ms == PING_ALIEN_MS;
+
+	for (struct buf *b = q->head; b && alien; b = b->next)
+		ws_input(s->ws, buf_ptr(b), b->len);
+	bufq_clear(q);
+	if (alien && ws_heard(s->ws))
+		websocket_gone(s, REASON_DONE);
+}
+
 static void on_data(struct end *e, struct bufq *q)
 {
 	struct websocket *s = e->user;
-	size_t n = q->bytes;
 	struct bufq all;
 	struct buf *b;
-	bool on = s->state != CLOSING;
+	bool on = true;
+	size_t n;
 
+	if (s->early.head) {
+		bufq_move(&s->early, q);
+		bufq_move(q, &s->early);
+	}
+	if (s->state == CLOSING) {
+		take_last(s, q);
+		return;
+	}
+	n = q->bytes;
 	bufq_init(&all); /* pieces point into it until turn() returns */
 	while ((b = bufq_get(q))) {
 		bufq_put(&all, b);
@@ -389,6 +442,14 @@ static void on_data(struct end *e, struct bufq *q)
 	end_left(e, n);
 	after_input(s);
 	bufq_clear(&all);
+}
+
+static void take_early(struct websocket *s)
+{
+	struct bufq none;
+
+	bufq_init(&none);
+	on_data(s->lower, &none);
 }
 
 static void on_ready(struct end *e, size_t n)
@@ -439,14 +500,7 @@ static void on_flushed(struct end *e)
 	(void)e;
 }
 
-static void on_opened(struct end *e, const char *bound)
-{
-	(void)e;
-	(void)bound;
-}
-
 static const struct end_events lower_events = {
-	.opened = on_opened,
 	.data = on_data,
 	.sent = on_sent,
 	.ready = on_ready,
@@ -479,6 +533,7 @@ static bool send_request(struct websocket *s,
 	n = s->upgrade ? upgrade_write_request(head, &ask, nonce) : 0;
 	if (n)
 		send_head(s, head, n);
+	explicit_bzero(head, n);
 	return n > 0;
 }
 
@@ -518,6 +573,7 @@ struct websocket *websocket_open(struct worker *w, struct end *lower,
 	s->negotiate = config->offer != NULL;
 	if (config->offer)
 		s->offer = *config->offer;
+	bufq_init(&s->early);
 	s->flusher.flush = on_flush;
 	s->last_rx = s->last_tx = worker_now(w);
 	end_use(lower, &lower_events, s);
@@ -528,4 +584,15 @@ struct websocket *websocket_open(struct worker *w, struct end *lower,
 	deadline_set(w, &s->deadline, HANDSHAKE_MS, on_handshake_over);
 	end_read(lower, BUF_MAX);
 	return s;
+}
+
+bool websocket_feed(struct websocket *s, const uint8_t *p, size_t n)
+{
+	struct buf *b = buf_copy(&s->w->pool, p, n);
+
+	if (!b)
+		return false;
+	bufq_put(&s->early, b);
+	worker_flush(s->w, &s->flusher);
+	return true;
 }

@@ -6,8 +6,8 @@
  *
  *	HANDSHAKE  10 seconds; then opened() or closed()
  *	OPEN	   messages in both directions
- *	CLOSING	   our Close is out, or the handshake was refused; 5 seconds
- *		   from the last byte that left, 30 in all
+ *	CLOSING	   our Close is out; 5 seconds from the last byte that left, 30
+ *		   in all
  *	gone	   after closed(), or some time after websocket_close()
  *
  * Liveness: any byte proves life. After 15 seconds of silence a ping goes out
@@ -22,6 +22,7 @@
 #include "proto/upgrade.h"
 #include "proto/ws.h"
 
+struct penalty;
 struct websocket;
 
 struct websocket_ops {
@@ -58,10 +59,19 @@ struct websocket_config {
 struct websocket *websocket_open(struct worker *w, struct end *lower,
 				 const struct websocket_config *config,
 				 const struct websocket_ops *ops, void *ctx);
+/* Right after websocket_open(): n bytes that lower has delivered before.
+ * False: no memory; s must be closed. */
+bool websocket_feed(struct websocket *s, const uint8_t *p, size_t n);
+/* Server, inside check(): how the request is refused, if it is. */
+void websocket_punish(struct websocket *s, const struct penalty *penalty);
 /* Something can be pulled: do so at the end of the turn. */
 void websocket_wake(struct websocket *s);
+/* Pull once now, as much as can be sent. Never calls up. */
+void websocket_pump(struct websocket *s);
 /* Stop or restart taking what the peer sends. */
 void websocket_pause(struct websocket *s, bool on);
+/* Should what is new rather go over another connection? */
+bool websocket_worn(const struct websocket *s);
 /* End it: what is queued goes out, then a Close frame with why's code. No
  * call up follows. */
 void websocket_close(struct websocket *s, enum reason why);

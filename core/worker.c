@@ -8,10 +8,13 @@
 #include <sys/resource.h>
 #include <uv.h>
 
+#include "core/refusal.h"
 #include "core/resolve.h"
+#include "core/watchers.h"
 
+#define AHEAD_LAST   4096 /* bytes, see worker_ahead() */
 #define SWEEP_MS     1000
-#define LAG_MS       5000 /* a sweep this late: the process was stopped */
+#define LAG_MS       1000 /* a sweep this late: the process was stopped */
 #define ROUNDS       16   /* of flushing in one turn */
 #define FDS_RESERVED 48   /* loop, listeners, tunnels, resolver, log */
 #define CONNS_FEWEST 8
@@ -63,6 +66,7 @@ static void deadline_unlink(struct deadline *d)
  * else is to blame for the silence, so every deadline moves on. */
 static void forgive_lag(struct worker *w, uint64_t lag)
 {
+	w->woke = uv_now(&w->loop);
 	for (struct deadline *d = w->deadlines; d; d = d->next)
 		d->at += lag;
 }
@@ -129,6 +133,7 @@ static void close_handles(struct worker *w)
 {
 	if (uv_is_closing((uv_handle_t *)&w->prepare))
 		return;
+	mailbox_close(&w->mailbox);
 	resolver_free(w);
 	uv_close((uv_handle_t *)&w->prepare, NULL);
 	uv_close((uv_handle_t *)&w->idle, NULL);
@@ -193,6 +198,22 @@ static unsigned int test_speed(void)
 	return n >= 1 && n <= 1000 ? (unsigned int)n : 1;
 }
 
+/* 0 or a code, and then there is no loop. */
+static int init_loop(struct worker *w)
+{
+	int err = watchers_reserve();
+
+	if (!err)
+		err = uv_loop_init(&w->loop);
+	watchers_release();
+	if (err)
+		return err;
+	err = mailbox_init(&w->mailbox, &w->loop);
+	if (err)
+		uv_loop_close(&w->loop);
+	return err;
+}
+
 static void init_handles(struct worker *w)
 {
 	uv_prepare_init(&w->loop, &w->prepare);
@@ -214,7 +235,7 @@ int worker_init(struct worker *w, size_t max_memory)
 	bufpool_init(&w->pool);
 	w->scratch = malloc(BUF_MAX);
 	w->plain = malloc(BUF_MAX);
-	err = w->scratch && w->plain ? uv_loop_init(&w->loop) : UV_ENOMEM;
+	err = w->scratch && w->plain ? init_loop(w) : UV_ENOMEM;
 	if (err) {
 		free(w->scratch);
 		free(w->plain);
@@ -222,6 +243,15 @@ int worker_init(struct worker *w, size_t max_memory)
 	}
 	init_handles(w);
 	return worker_random(w, &w->lcg, sizeof(w->lcg));
+}
+
+void worker_share(struct worker *w, unsigned int n)
+{
+	unsigned int fds = (w->max_conns + FDS_RESERVED) / n;
+
+	w->budget.limit /= n;
+	w->max_conns = fds < FDS_RESERVED + CONNS_FEWEST ? CONNS_FEWEST
+							 : fds - FDS_RESERVED;
 }
 
 static void on_uv_signal(uv_signal_t *s, int signum)
@@ -256,6 +286,7 @@ int worker_run(struct worker *w)
 
 void worker_stop(struct worker *w)
 {
+	refusals_drop(w);
 	w->stopping = true;
 	uv_idle_start(&w->idle, on_idle);
 }
@@ -272,12 +303,52 @@ int worker_done(struct worker *w)
 	close_handles(w);
 	uv_run(&w->loop, UV_RUN_DEFAULT);
 	err = uv_loop_close(&w->loop);
+	mailbox_done(&w->mailbox);
 	if (!err)
 		bufpool_done(&w->pool);
 	free(w->scratch);
 	free(w->plain);
 	return err;
 }
+
+/* Threads. */
+
+static void on_thread(void *arg)
+{
+	struct worker *w = arg;
+
+	worker_run(w);
+	worker_post(w->to, w->ended);
+}
+
+int worker_start(struct worker *w, struct worker *to, struct letter *ended)
+{
+	w->to = to;
+	w->ended = ended;
+	return uv_thread_create(&w->thread, on_thread, w);
+}
+
+void worker_join(struct worker *w)
+{
+	uv_thread_join(&w->thread);
+}
+
+bool worker_post(struct worker *w, struct letter *l)
+{
+	return mailbox_post(&w->mailbox, l);
+}
+
+bool worker_is_full(const struct worker *w, unsigned int coming)
+{
+	return w->conns + coming >= w->max_conns;
+}
+
+unsigned int worker_cpus(void)
+{
+	return uv_available_parallelism();
+}
+
+/* Time and chance. */
 
 uint64_t worker_now(const struct worker *w)
 {
@@ -294,6 +365,24 @@ uint64_t worker_ms(const struct worker *w, uint64_t ms)
 uint64_t worker_since(const struct worker *w, uint64_t then)
 {
 	return (uv_now(&w->loop) - then) * w->speed;
+}
+
+uint64_t worker_silence(const struct worker *w, uint64_t then)
+{
+	return worker_since(w, then > w->woke ? then : w->woke);
+}
+
+size_t worker_ahead(const struct worker *w, bool light)
+{
+	if (w->pool.inuse > w->budget.limit / 4 * 3)
+		return AHEAD_LAST;
+	return light || w->pool.inuse > w->budget.limit / 2 ? PACE_LIGHT
+							    : AHEAD_MAX;
+}
+
+bool worker_is_light(const struct worker *w)
+{
+	return pace_is_light(&w->pace, worker_since(w, 0));
 }
 
 /* Random bytes are bought in lumps: a frame's masking key must not cost a

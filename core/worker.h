@@ -5,21 +5,24 @@
  *
  * Once per turn of the loop, before it sleeps, the worker runs its flushers:
  * there everything that the turn has queued leaves in few system calls, and
- * what calls down made possible is told (architecture.md, rule 7).
+ * what calls down made possible is told (docs/architecture.md, rule 1).
  *
  * No timer is re-armed per packet: a deadline is a place in a list that is
  * swept once a second.
  *
- * One thread; nothing here may be called from another.
+ * One thread; nothing here may be called from another, but worker_post() and
+ * worker_is_full().
  */
 #ifndef CORE_WORKER_H
 #define CORE_WORKER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
 
+#include "core/mailbox.h"
 #include "proto/budget.h"
 #include "proto/buf.h"
 #include "proto/pace.h"
@@ -50,17 +53,22 @@ struct worker {
 	struct bufpool pool;
 	struct budget budget; /* of windows */
 	struct pace pace;
-	uint64_t turn;      /* of the loop, counted */
-	unsigned int conns; /* sockets that are open */
+	uint64_t turn;     /* of the loop, counted */
+	atomic_uint conns; /* sockets that are open; see worker_is_full() */
 	unsigned int max_conns;
 	uint8_t *scratch; /* BUF_MAX bytes, lent for one call at a time */
 	uint8_t *plain;   /* BUF_MAX bytes, the same for decrypted data */
 
 	/* private */
+	struct mailbox mailbox;
+	uv_thread_t thread;
+	struct letter *ended; /* to be posted at the end of the thread */
+	struct worker *to;
 	uv_prepare_t prepare;
 	uv_idle_t idle; /* keeps the loop awake while flushers wait */
 	uv_timer_t sweep;
 	uint64_t swept; /* when the last sweep ran */
+	uint64_t woke;  /* when the process ran again after a long pause */
 	uint8_t random[256];
 	size_t random_left;
 	uint32_t lcg;
@@ -73,11 +81,16 @@ struct worker {
 	unsigned int speed;
 	bool stopping;
 	struct resolver *resolver;
+	struct refusal *refusals;
+	unsigned int nrefusals;
 };
 
 /* max_memory in bytes; max_conns is set from the limit of descriptors, which
  * is raised. 0 or a negative libuv code. */
 int worker_init(struct worker *w, size_t max_memory);
+/* w is one of n that share the process: of memory and descriptors it gets its
+ * part. */
+void worker_share(struct worker *w, unsigned int n);
 /* Run until nothing is left. 0, or a code if something was left behind. */
 int worker_run(struct worker *w);
 /* End worker_run() as soon as the last socket is closed. All users must have
@@ -86,15 +99,38 @@ void worker_stop(struct worker *w);
 /* End worker_run() now, leaving everything as it is: only the end of the
  * process may follow. */
 void worker_abort(struct worker *w);
-/* Free; only after worker_run(). Returns uv_loop_close(). */
+/* Free; only after worker_run(), when nobody posts any more. Returns
+ * uv_loop_close(). */
 int worker_done(struct worker *w);
+
+/* worker_run() on a thread of its own; behind it, ended is posted to the worker
+ * to. 0 or a negative libuv code. */
+int worker_start(struct worker *w, struct worker *to, struct letter *ended);
+/* Wait for the end of that thread; then w is the caller's. */
+void worker_join(struct worker *w);
+/* From any thread: have l opened on w's, see core/mailbox.h. */
+bool worker_post(struct worker *w, struct letter *l);
+/* From any thread: when so many sockets have come that are on their way, would
+ * one more be refused? */
+bool worker_is_full(const struct worker *w, unsigned int coming);
+/* How many CPUs the process may use. */
+unsigned int worker_cpus(void);
 
 /* Milliseconds of the loop's clock (monotonic), and those of a real duration
  * as tests have scaled it (WSP_TEST_SPEED, a divisor). */
 uint64_t worker_now(const struct worker *w);
 uint64_t worker_ms(const struct worker *w, uint64_t ms);
+/* Bytes that may wait for a socket to take them: less while small streams are
+ * alive (light), and little when half of the memory, or more, is in bufs. */
+#define AHEAD_MAX (1024 * 1024)
+size_t worker_ahead(const struct worker *w, bool light);
+/* Are small streams alive? See proto/pace.h. */
+bool worker_is_light(const struct worker *w);
 /* How long ago then was, as a real duration that tests have scaled. */
 uint64_t worker_since(const struct worker *w, uint64_t then);
+/* The same for how long somebody else has been silent: what this process has
+ * slept (SIGSTOP, a suspended machine) is not his fault. */
+uint64_t worker_silence(const struct worker *w, uint64_t then);
 
 /* Call on() for TERM, INT, HUP. */
 int worker_signals(struct worker *w, signal_fn *on, void *ctx);

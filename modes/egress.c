@@ -7,12 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-/* All addresses are looked at as 16 bytes, IPv4 as v4-mapped. */
-struct net {
-	uint8_t bytes[16];
-	uint8_t bits;
-};
-
 #define V4(a, b, c, d, n)                                               \
 	{                                                               \
 		{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}, \
@@ -20,7 +14,7 @@ struct net {
 	}
 
 /* "loopback": what only this machine, its link or its cloud can mean. */
-static const struct net special[] = {
+static const struct cidr special[] = {
 	V4(127, 0, 0, 0, 8),
 	V4(0, 0, 0, 0, 8),          /* this network, unspecified */
 	V4(169, 254, 0, 0, 16),     /* link-local, metadata */
@@ -35,36 +29,19 @@ static const struct net special[] = {
 	{{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48}, /* RFC 8215: anything */
 };
 
-static const struct net privates[] = {
+static const struct cidr privates[] = {
 	V4(10, 0, 0, 0, 8),    V4(172, 16, 0, 0, 12), V4(192, 168, 0, 0, 16),
 	V4(100, 64, 0, 0, 10), {{0xfc}, 7},
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-static bool in_net(const uint8_t *ip, const uint8_t *net, uint8_t bits)
-{
-	size_t whole = bits / 8;
-	uint8_t mask = (uint8_t)(0xff00 >> (bits % 8));
-
-	if (memcmp(ip, net, whole) != 0)
-		return false;
-	return bits % 8 == 0 || ((ip[whole] ^ net[whole]) & mask) == 0;
-}
-
-static bool in_any(const uint8_t *ip, const struct net *nets, size_t n)
+static bool in_any(const uint8_t *ip, const struct cidr *nets, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (in_net(ip, nets[i].bytes, nets[i].bits))
+		if (cidr_has(&nets[i], ip))
 			return true;
 	return false;
-}
-
-static void map_v4(uint8_t out[16], const void *v4)
-{
-	memset(out, 0, 10);
-	memset(out + 10, 0xff, 2);
-	memcpy(out + 12, v4, 4);
 }
 
 /* IPv6 addresses that a translator or a tunnel turns into IPv4 ones count as
@@ -72,24 +49,26 @@ static void map_v4(uint8_t out[16], const void *v4)
  * v4-translated (RFC 2765), Teredo (RFC 4380: inverted). */
 static void unwrap(uint8_t ip[16])
 {
-	static const uint8_t nat64[16] = {0x00, 0x64, 0xff, 0x9b};
-	static const uint8_t translated[16] = {[8] = 0xff, [9] = 0xff};
-	static const uint8_t teredo[16] = {0x20, 0x01};
-	static const uint8_t compatible[16] = {0};
-	static const uint8_t sixtofour[16] = {0x20, 0x02};
+	static const struct cidr embedded[] = {
+		{{0x00, 0x64, 0xff, 0x9b}, 96},
+		{{[8] = 0xff, [9] = 0xff}, 96},
+		{{0}, 96},
+	};
+	static const struct cidr none = {{0}, 127}; /* :: and ::1 */
+	static const struct cidr sixtofour = {{0x20, 0x02}, 16};
+	static const struct cidr teredo = {{0x20, 0x01}, 32};
 	uint8_t v4[4];
 
-	if (in_net(ip, nat64, 96) || in_net(ip, translated, 96) ||
-	    (in_net(ip, compatible, 96) && !in_net(ip, compatible, 127)))
+	if (in_any(ip, embedded, COUNT(embedded)) && !cidr_has(&none, ip))
 		memcpy(v4, ip + 12, 4);
-	else if (in_net(ip, sixtofour, 16))
+	else if (cidr_has(&sixtofour, ip))
 		memcpy(v4, ip + 2, 4);
-	else if (in_net(ip, teredo, 32))
+	else if (cidr_has(&teredo, ip))
 		for (int i = 0; i < 4; i++)
 			v4[i] = (uint8_t)~ip[12 + i];
 	else
 		return;
-	map_v4(ip, v4);
+	cidr_map_v4(ip, v4);
 }
 
 /* False: neither IPv4 nor IPv6. */
@@ -100,7 +79,7 @@ static bool read_sockaddr(const struct sockaddr *sa, uint8_t ip[16],
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
 
 	if (sa->sa_family == AF_INET) {
-		map_v4(ip, &v4->sin_addr);
+		cidr_map_v4(ip, &v4->sin_addr);
 		*port = ntohs(v4->sin_port);
 		return true;
 	}
@@ -136,48 +115,21 @@ static const char *read_ports(const char *p, struct egress_rule *r)
 	return NULL;
 }
 
-/* "ADDR" or "ADDR/BITS". False: neither; *error if the bits are wrong. */
-static bool read_cidr(const char *text, struct egress_rule *r,
-		      const char **error)
-{
-	char host[64];
-	const char *slash = strchr(text, '/');
-	size_t n = slash ? (size_t)(slash - text) : strlen(text);
-	unsigned long bits, most;
-	struct in_addr v4;
-	char *end;
-
-	if (n >= sizeof(host))
-		return false;
-	memcpy(host, text, n);
-	host[n] = 0;
-	if (inet_pton(AF_INET, host, &v4) == 1) {
-		map_v4(r->net, &v4);
-		most = 32;
-	} else if (inet_pton(AF_INET6, host, r->net) == 1) {
-		most = 128;
-	} else {
-		return false;
-	}
-	bits = slash ? strtoul(slash + 1, &end, 10) : most;
-	if (slash && (slash[1] < '0' || slash[1] > '9' || *end || bits > most))
-		*error = "the bits of a CIDR are 0 to 32, or to 128 for IPv6";
-	r->bits = (uint8_t)(bits + (128 - most));
-	r->kind = RULE_CIDR;
-	return true;
-}
-
 static const char *read_target(const char *text, struct egress_rule *r)
 {
-	const char *error = NULL;
+	enum cidr_err err = cidr_parse(text, strlen(text), &r->cidr);
 
-	if (strcmp(text, "any") == 0) {
+	if (err == CIDR_EBITS)
+		return "the bits of a CIDR are 0 to 32, or to 128 for IPv6";
+	if (err == CIDR_OK) {
+		r->kind = RULE_CIDR;
+	} else if (strcmp(text, "any") == 0) {
 		r->kind = RULE_ANY;
 	} else if (strcmp(text, "loopback") == 0) {
 		r->kind = RULE_LOOPBACK;
 	} else if (strcmp(text, "private") == 0) {
 		r->kind = RULE_PRIVATE;
-	} else if (!read_cidr(text, r, &error)) {
+	} else {
 		r->kind = strncmp(text, "*.", 2) == 0 ? RULE_SUFFIX : RULE_NAME;
 		if (r->kind == RULE_SUFFIX)
 			text += 2;
@@ -186,18 +138,16 @@ static const char *read_target(const char *text, struct egress_rule *r)
 			return "neither an address, CIDR or name, nor loopback,"
 			       " private or any";
 	}
-	return error;
+	return NULL;
 }
 
-const char *egress_add(struct egress *e, bool allow, const char *text)
+const char *egress_rule_read(struct egress_rule *r, bool allow,
+			     const char *text)
 {
 	char target[HOST_MAX + 8];
-	struct egress_rule *r = &e->rules[e->count];
 	const char *colon, *error = NULL;
 	size_t n = strlen(text);
 
-	if (e->count == EGRESS_RULES_MAX)
-		return "too many rules, 256 are possible";
 	*r = (struct egress_rule){
 		.allow = allow, .port_min = 1, .port_max = 65535};
 	if (text[0] == '[') { /* IPv6, so that a port can follow */
@@ -220,10 +170,17 @@ const char *egress_add(struct egress *e, bool allow, const char *text)
 	target[n] = 0;
 	if (colon)
 		error = read_ports(colon + 1, r);
-	if (!error)
-		error = read_target(target, r);
-	if (!error)
-		e->count++;
+	return error ? error : read_target(target, r);
+}
+
+const char *egress_add(struct egress *e, bool allow, const char *text)
+{
+	const char *error;
+
+	if (e->count == EGRESS_RULES_MAX)
+		return "too many rules, 256 are possible";
+	error = egress_rule_read(&e->rules[e->count], allow, text);
+	e->count += !error;
 	return error;
 }
 
@@ -271,7 +228,7 @@ static bool rule_matches(const struct egress_rule *r, const struct target *t)
 	case RULE_PRIVATE:
 		return in_any(t->ip, privates, COUNT(privates));
 	case RULE_CIDR:
-		return in_net(t->ip, r->net, r->bits);
+		return cidr_has(&r->cidr, t->ip);
 	case RULE_NAME:
 	case RULE_SUFFIX:
 		return name_matches(r, t->host);
@@ -279,19 +236,41 @@ static bool rule_matches(const struct egress_rule *r, const struct target *t)
 	return false;
 }
 
+static bool read_sa(struct target *t, const char *host,
+		    const struct sockaddr *sa)
+{
+	t->host = host;
+	if (!read_sockaddr(sa, t->ip, &t->port))
+		return false;
+	t->special = in_any(t->ip, special, COUNT(special));
+	t->shielded = t->special;
+	return true;
+}
+
+static bool judge(const struct egress_rule *rules, size_t n,
+		  const struct target *t, bool allowed)
+{
+	for (size_t i = 0; i < n; i++)
+		if (rule_matches(&rules[i], t))
+			allowed = rules[i].allow;
+	return allowed;
+}
+
 bool egress_allows(const struct egress *e, const char *host,
 		   const struct sockaddr *sa)
 {
-	struct target t = {.host = host};
-	bool allowed;
+	struct target t;
 
-	if (!read_sockaddr(sa, t.ip, &t.port))
+	if (!read_sa(&t, host, sa))
 		return false;
-	t.special = in_any(t.ip, special, COUNT(special));
-	t.shielded = t.special && !e->open;
-	allowed = !t.shielded;
-	for (int i = 0; i < e->count; i++)
-		if (rule_matches(&e->rules[i], &t))
-			allowed = e->rules[i].allow;
-	return allowed;
+	t.shielded &= !e->open;
+	return judge(e->rules, (size_t)e->count, &t, !t.shielded);
+}
+
+bool egress_also_allows(const struct egress_rule *rules, size_t n,
+			const char *host, const struct sockaddr *sa)
+{
+	struct target t;
+
+	return read_sa(&t, host, sa) && judge(rules, n, &t, true);
 }

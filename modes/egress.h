@@ -17,10 +17,12 @@
 #define MODES_EGRESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
 #include "proto/addr.h"
+#include "proto/cidr.h"
 
 #define EGRESS_RULES_MAX 256
 
@@ -36,8 +38,7 @@ enum egress_kind {
 struct egress_rule {
 	enum egress_kind kind;
 	bool allow;
-	uint8_t net[16];         /* CIDR: IPv4 as v4-mapped */
-	uint8_t bits;            /* CIDR: 0 to 128 */
+	struct cidr cidr;        /* CIDR */
 	char name[HOST_MAX + 1]; /* NAME, SUFFIX (without "*.") */
 	uint16_t port_min, port_max;
 };
@@ -48,10 +49,17 @@ struct egress {
 	struct egress_rule rules[EGRESS_RULES_MAX];
 };
 
+/* A rule. NULL: done; else what is wrong with text (static). */
+const char *egress_rule_read(struct egress_rule *r, bool allow,
+			     const char *text);
 /* Append a rule. NULL: done; else what is wrong with text (static). */
 const char *egress_add(struct egress *e, bool allow, const char *text);
 /* May sa, which host resolved to, be dialled? */
 bool egress_allows(const struct egress *e, const char *host,
 		   const struct sockaddr *sa);
+/* May it, too, by n rules of somebody who may do less than all? Before them
+ * everything is allowed, but names and "any" allow no loopback here either. */
+bool egress_also_allows(const struct egress_rule *rules, size_t n,
+			const char *host, const struct sockaddr *sa);
 
 #endif

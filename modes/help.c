@@ -21,10 +21,12 @@ static const struct opt_command commands_[] = {
 	 "offer proxies whose targets the server "
 	 "dials",
 	 NULL},
+	{"token", MODE_TOKEN, "[NAME]",
+	 "make a token, and its line for --tokens", NULL},
 	{"version", 0, NULL, "print the versions of wsp and its libraries",
 	 NULL},
 	{"help", 0, "[TOPIC]", "explain a command or a topic",
-	 "server client rules exit-codes signals config"},
+	 "server client token rules tokens exit-codes signals config"},
 	{"completion", 0, "SHELL", "print a completion script",
 	 "bash zsh fish"},
 };
@@ -34,8 +36,7 @@ static const struct opt_commands commands = {
 	.count = sizeof(commands_) / sizeof(commands_[0]),
 };
 
-/* 0, or the exit code if stdout did not take all of it. */
-static int written(void)
+int help_written(void)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return 0;
@@ -43,24 +44,36 @@ static int written(void)
 	return INTERNAL;
 }
 
+static const char server_examples[] =
+	"  wsp server --listen\n"
+	"  wsp server --listen :8443 --tls-cert c.pem --tls-key k.pem "
+	"--token-file t\n";
+static const char client_examples[] =
+	"  wsp client --socks 1080 --http 8080\n"
+	"  wsp client --server wss://host:8443/ --token-file t --socks\n";
+static const char token_examples[] =
+	"  wsp token >t                          one for --token-file\n"
+	"  wsp token alice --file tokens >t      one for --tokens, with a "
+	"name\n"
+	"  wsp token bob --file tokens rate=2M/s deny=private\n"
+	"  wsp token carol --token-file t        the line for one that "
+	"exists\n";
+
 int help_options(unsigned int mode)
 {
 	struct opt_set set = options_table(mode);
-	bool server = mode == MODE_SERVER;
 
-	printf("usage: wsp %s [OPTION]...\n\n", server ? "server" : "client");
+	printf("usage: wsp %s\n\n",
+	       mode == MODE_SERVER   ? "server [OPTION]..."
+	       : mode == MODE_CLIENT ? "client [OPTION]..."
+				     : "token [NAME [SETTING]...] [OPTION]...");
 	opttext_help(&set);
-	printf("\nexamples:\n");
-	if (server)
-		printf("  wsp server --listen\n"
-		       "  wsp server --listen :8443 --tls-cert c.pem --tls-key "
-		       "k.pem --token-file t\n");
-	else
-		printf("  wsp client --socks 1080 --http 8080\n"
-		       "  wsp client --server wss://host:8443/ --token-file t "
-		       "--socks\n");
-	printf("See also: wsp help rules, exit-codes, signals, config\n");
-	return written();
+	printf("\nexamples:\n%s", mode == MODE_SERVER   ? server_examples
+				  : mode == MODE_CLIENT ? client_examples
+							: token_examples);
+	printf("See also: wsp help rules, tokens, exit-codes, signals, "
+	       "config\n");
+	return help_written();
 }
 
 static void help_overview(FILE *out)
@@ -99,21 +112,63 @@ static const struct topic {
 	 "the server\nhas no token and listens on loopback only. Rules look "
 	 "at the address that a\nname has resolved to, and at the name. Only "
 	 "\"loopback\" and a CIDR can allow\nwhat is denied by default.\n"},
+	{"tokens",
+	 "Each line of the file of --tokens lets in who has one token:\n\n"
+	 "  alice sha256:HEX\n"
+	 "  bob   sha256:HEX deny=any allow=*.example.com:443 streams=64 "
+	 "rate=2M/s\n"
+	 "  # a comment\n\n"
+	 "  HEX         the SHA-256 of the token: tokens are long and random, "
+	 "so that no\n"
+	 "              slow hash is needed\n"
+	 "  allow=RULE  rules of this token (see wsp help rules), in order; "
+	 "the last one\n"
+	 "  deny=RULE   that matches wins, before them all is allowed. What is "
+	 "dialled\n"
+	 "              must be allowed by the server's rules and by these\n"
+	 "  streams=N   so many connections to targets at once\n"
+	 "  tunnels=N   so many connections of clients at once\n"
+	 "  rate=BYTES  a second, for all streams together, up and down each; "
+	 "10K, 2M, 1G\n\n"
+	 "wsp token alice --file FILE makes a token and its line; HUP makes "
+	 "the "
+	 "server read\nthe file again.\n\n"
+	 "Limits hold for a name, over all its tunnels and --workers. What is "
+	 "over a rate\nwaits, nothing is lost.\n"},
 	{"exit-codes",
 	 "  0      stopped as asked (TERM, INT)\n"
 	 "  1      internal error\n"
 	 "  2      wrong usage or configuration\n"
 	 "  3      cannot listen\n"
-	 "  4      the server could not be reached within --wait\n"
-	 "  5      the server's certificate was refused\n"
-	 "  6      the server refused the token\n"
-	 "  7      the server is no wsp\n"
+	 "  4      the server could not be reached within --wait, or not at "
+	 "all through\n"
+	 "         the proxy: it refuses, or has no way to sign in that is "
+	 "known "
+	 "here\n"
+	 "  5      the certificate of the server, or of the proxy, was "
+	 "refused\n"
+	 "  6      the server refused the token or our certificate, or the "
+	 "proxy "
+	 "our\n"
+	 "         password\n"
+	 "  7      the server is no wsp, or hides that it is one: a wrong path "
+	 "or token\n"
 	 "  128+N  ended at once by a second signal N\n"},
 	{"signals",
 	 "  TERM, INT  take nothing new, let connections end within --grace, "
 	 "stop;\n"
 	 "             a second one ends at once\n"
-	 "  HUP        client: connect to the server now\n"},
+	 "  HUP        server: read again certificates and key, "
+	 "--tls-client-ca, --token-file,\n"
+	 "             --tokens, and the rules and the token in the --config "
+	 "file. Tunnels\n"
+	 "             stay, but those whose token is no longer there. A file "
+	 "that cannot be\n"
+	 "             read or is bad leaves in force what it said before, "
+	 "with a warning\n"
+	 "             client: connect to the server now; read again "
+	 "--token-file, --tls-ca,\n"
+	 "             --tls-cert and --tls-key, for new connections\n"},
 	{"config",
 	 "--config FILE reads a JSON object. Its keys are the options without "
 	 "the\ndashes; an option that is repeatable takes a list:\n\n"
@@ -139,10 +194,10 @@ static void help_man(void)
 	       ".SH SYNOPSIS\n",
 	       WSP_VERSION);
 	for (size_t i = 0; i < commands.count; i++)
-		printf(".B wsp %s\n%s\n.br\n", commands.at[i].name,
-		       commands.at[i].mode   ? "[OPTION]..."
-		       : commands.at[i].args ? commands.at[i].args
-					     : "");
+		printf(".B wsp %s\n%s%s%s\n.br\n", commands.at[i].name,
+		       commands.at[i].args ? commands.at[i].args : "",
+		       commands.at[i].args && commands.at[i].mode ? " " : "",
+		       commands.at[i].mode ? "[OPTION]..." : "");
 	printf(".SH DESCRIPTION\n"
 	       "A client offers SOCKS5 and HTTP proxies on its machine; what "
 	       "applications send\ngoes through one WebSocket to the server, "
@@ -167,7 +222,8 @@ static void help_markdown(void)
 static int unknown_topic(const char *name)
 {
 	fprintf(stderr, "wsp: help %s: unknown; topics are %s\n", name,
-		"server, client, rules, exit-codes, signals, config");
+		"server, client, token, rules, tokens, exit-codes, signals, "
+		"config");
 	return USAGE;
 }
 
@@ -177,18 +233,20 @@ static int help_topic(const char *name)
 		return help_options(MODE_SERVER);
 	if (strcmp(name, "client") == 0)
 		return help_options(MODE_CLIENT);
+	if (strcmp(name, "token") == 0)
+		return help_options(MODE_TOKEN);
 	if (strcmp(name, "man") == 0) {
 		help_man();
-		return written();
+		return help_written();
 	}
 	if (strcmp(name, "markdown") == 0) {
 		help_markdown();
-		return written();
+		return help_written();
 	}
 	for (size_t i = 0; i < TOPICS; i++) {
 		if (strcmp(name, topics[i].name) == 0) {
 			fputs(topics[i].text, stdout);
-			return written();
+			return help_written();
 		}
 	}
 	for (size_t i = 0; i < commands.count; i++)
@@ -202,7 +260,7 @@ int mode_help(int argc, char **argv)
 	if (argc > 1)
 		return help_topic(argv[1]);
 	help_overview(stdout);
-	return written();
+	return help_written();
 }
 
 int mode_version(int argc, char **argv)
@@ -210,7 +268,7 @@ int mode_version(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	version_print(stdout);
-	return written();
+	return help_written();
 }
 
 int mode_completion(int argc, char **argv)
@@ -218,7 +276,7 @@ int mode_completion(int argc, char **argv)
 	struct opt_set set = options_table(0);
 
 	if (argc == 2 && opttext_completion(&set, &commands, argv[1]))
-		return written();
+		return help_written();
 	fprintf(stderr, "wsp: completion: say for which shell: bash, zsh or "
 			"fish\n");
 	return USAGE;

@@ -4,7 +4,9 @@
 #ifndef MODES_HELP_H
 #define MODES_HELP_H
 
-/* --help of a mode (MODE_SERVER, MODE_CLIENT). */
+/* 0, or the exit code if stdout did not take all of it. */
+int help_written(void);
+/* --help of a mode (MODE_SERVER, MODE_CLIENT, MODE_TOKEN). */
 int help_options(unsigned int mode);
 /* There is no such subcommand. */
 int help_unknown(const char *word);

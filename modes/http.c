@@ -4,7 +4,7 @@
 
 #include "modes/session.h"
 
-static void *http_new(const char *auth)
+static void *http_new(bool auth)
 {
 	return http1_new(auth);
 }
@@ -14,6 +14,19 @@ static void http_free(void *in)
 	http1_free(in);
 }
 
+static enum inbound_state kind(const struct http1 *h)
+{
+	switch (http1_kind(h)) {
+	case HTTP1_CONNECT:
+		break;
+	case HTTP1_FORWARD:
+		return INBOUND_CARRY;
+	case HTTP1_LOCAL:
+		return INBOUND_LOCAL;
+	}
+	return INBOUND_DONE;
+}
+
 static enum inbound_state http_feed(void *in, const uint8_t *p, size_t n,
 				    size_t *used, struct reply *reply)
 {
@@ -21,13 +34,27 @@ static enum inbound_state http_feed(void *in, const uint8_t *p, size_t n,
 	switch (http1_feed(in, p, n, used)) {
 	case HTTP1_MORE:
 		break;
+	case HTTP1_AUTH:
+		return INBOUND_AUTH;
 	case HTTP1_DONE:
-		return INBOUND_DONE;
+		return kind(in);
 	case HTTP1_FAILED:
 		return INBOUND_FAILED;
 	}
-	*used = n;
 	return INBOUND_MORE;
+}
+
+static void http_credentials(const void *in, const char **user,
+			     const char **password)
+{
+	http1_credentials(in, user, password);
+}
+
+static enum inbound_state http_admit(void *in, struct reply *reply)
+{
+	(void)reply;
+	http1_admit(in);
+	return kind(in);
 }
 
 static enum reason http_why(const void *in)
@@ -40,44 +67,21 @@ static const struct addr *http_target(const void *in)
 	return http1_target(in);
 }
 
-static const uint8_t *http_head(const void *in, size_t *n)
+static struct http1 *http_request(void *in)
 {
-	return http1_head(in, n);
+	return in;
 }
 
-static size_t http_pass(void *in, const uint8_t *p, size_t n)
-{
-	return http1_body(in, p, n);
-}
-
-static bool http_broken(const void *in)
-{
-	return http1_broken(in);
-}
-
-static size_t http_reply(void *in, const uint8_t *p, size_t n)
-{
-	return http1_reply(in, p, n);
-}
-
-static bool http_over(const void *in)
-{
-	return http1_over(in);
-}
-
-/* A request in absolute form is answered by the origin. */
 static void http_accept(void *in, const char *bound, struct reply *reply)
 {
+	(void)in;
 	(void)bound;
-	if (http1_is_connect(in))
-		reply->len =
-			http1_write_reply((char *)reply->bytes, REASON_DONE);
+	reply->len = page_established((char *)reply->bytes);
 }
 
 static void http_refuse(void *in, enum reason why, struct reply *reply)
 {
-	(void)in;
-	reply->len = http1_write_reply((char *)reply->bytes, why);
+	reply->len = page_refusal((char *)reply->bytes, why, http1_is_head(in));
 }
 
 const struct inbound inbound_http = {
@@ -85,13 +89,11 @@ const struct inbound inbound_http = {
 	.new_ = http_new,
 	.free = http_free,
 	.feed = http_feed,
+	.credentials = http_credentials,
+	.admit = http_admit,
 	.why = http_why,
 	.target = http_target,
-	.head = http_head,
-	.pass = http_pass,
-	.broken = http_broken,
-	.reply = http_reply,
-	.over = http_over,
+	.request = http_request,
 	.accept = http_accept,
 	.refuse = http_refuse,
 };

@@ -10,10 +10,10 @@
 struct mixed {
 	const struct inbound *inbound; /* NULL: not known yet */
 	void *in;
-	const char *auth;
+	bool auth;
 };
 
-static void *mixed_new(const char *auth)
+static void *mixed_new(bool auth)
 {
 	struct mixed *m = calloc(1, sizeof(*m));
 
@@ -58,6 +58,21 @@ static enum inbound_state mixed_feed(void *in, const uint8_t *p, size_t n,
 	return m->inbound->feed(m->in, p, n, used, reply);
 }
 
+static void mixed_credentials(const void *in, const char **user,
+			      const char **password)
+{
+	const struct mixed *m = in;
+
+	m->inbound->credentials(m->in, user, password);
+}
+
+static enum inbound_state mixed_admit(void *in, struct reply *reply)
+{
+	struct mixed *m = in;
+
+	return m->inbound->admit(m->in, reply);
+}
+
 static enum reason mixed_why(const void *in)
 {
 	const struct mixed *m = in;
@@ -72,40 +87,11 @@ static const struct addr *mixed_target(const void *in)
 	return m->inbound->target(m->in);
 }
 
-static const uint8_t *mixed_head(const void *in, size_t *n)
-{
-	const struct mixed *m = in;
-
-	*n = 0;
-	return m->inbound->head ? m->inbound->head(m->in, n) : NULL;
-}
-
-static size_t mixed_pass(void *in, const uint8_t *p, size_t n)
+static struct http1 *mixed_request(void *in)
 {
 	struct mixed *m = in;
 
-	return m->inbound->pass ? m->inbound->pass(m->in, p, n) : n;
-}
-
-static bool mixed_broken(const void *in)
-{
-	const struct mixed *m = in;
-
-	return m->inbound->broken && m->inbound->broken(m->in);
-}
-
-static size_t mixed_reply(void *in, const uint8_t *p, size_t n)
-{
-	struct mixed *m = in;
-
-	return m->inbound->reply ? m->inbound->reply(m->in, p, n) : n;
-}
-
-static bool mixed_over(const void *in)
-{
-	const struct mixed *m = in;
-
-	return m->inbound->over && m->inbound->over(m->in);
+	return m->inbound->request(m->in);
 }
 
 static void mixed_accept(void *in, const char *bound, struct reply *reply)
@@ -128,13 +114,11 @@ const struct inbound inbound_mixed = {
 	.new_ = mixed_new,
 	.free = mixed_free,
 	.feed = mixed_feed,
+	.credentials = mixed_credentials,
+	.admit = mixed_admit,
 	.why = mixed_why,
 	.target = mixed_target,
-	.head = mixed_head,
-	.pass = mixed_pass,
-	.broken = mixed_broken,
-	.reply = mixed_reply,
-	.over = mixed_over,
+	.request = mixed_request,
 	.accept = mixed_accept,
 	.refuse = mixed_refuse,
 };

@@ -7,6 +7,7 @@
 int mode_server(int argc, char **argv);
 int mode_client(int argc, char **argv);
 int mode_version(int argc, char **argv);
+int mode_token(int argc, char **argv);
 int mode_help(int argc, char **argv);
 int mode_completion(int argc, char **argv);
 

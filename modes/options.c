@@ -12,15 +12,24 @@ static const struct opt_row rows[] = {
 	 .value = "ADDR:PORT",
 	 .help = "take clients here (default 127.0.0.1:8010)",
 	 .more = "Default: 127.0.0.1:8010 without a token, all addresses "
-		 "with one. Repeatable. :PORT is all addresses.",
+		 "with one. Repeatable. :PORT is all addresses, unix:PATH a "
+		 "Unix socket.",
 	 .set = set_listen,
 	 .clear = clear_listen},
 	{.name = "server",
 	 .arg = OPT_REQUIRED,
 	 .modes = MODE_CLIENT,
 	 .value = "URL",
-	 .help = "ws:// or wss:// (default ws://127.0.0.1:8010/)",
-	 .set = set_server},
+	 .help = "repeatable (default ws://127.0.0.1:8010/)",
+	 .more = "ws:// or wss://. Several are tried in this order, one right "
+		 "after the other, "
+		 "with a pause behind the last one. After the end of a tunnel, "
+		 "the server that worked comes first. What no retry would mend "
+		 "(exit codes 5, 6, 7) ends the client only if none of them "
+		 "can be reached at the start. WSP_SERVER: URLs with blanks "
+		 "between them.",
+	 .set = add_server,
+	 .clear = clear_servers},
 	{.name = "host",
 	 .arg = OPT_REQUIRED,
 	 .modes = MODE_CLIENT,
@@ -47,10 +56,13 @@ static const struct opt_row rows[] = {
 	 .modes = MODE_CLIENT,
 	 .value = "URL",
 	 .help = "reach the server through this proxy, or none",
-	 .more = "http:// (CONNECT) or socks5://, with USER:PASSWORD@ before "
-		 "the host where it is needed. Default: https_proxy for wss, "
-		 "http_proxy for ws, all_proxy, no_proxy, as curl reads them; "
-		 "a server on this machine is reached directly.",
+	 .more = "http:// (CONNECT), https:// (the same over TLS, verified as "
+		 "the server's, but never by --tls-pin or --insecure) or "
+		 "socks5://, with USER:PASSWORD@ before the host where it is "
+		 "needed; for all servers. Default, for each server: "
+		 "https_proxy for wss, http_proxy for ws, all_proxy, no_proxy, "
+		 "as curl reads them; a server on this machine is reached "
+		 "directly.",
 	 .set = set_proxy,
 	 .secret = true},
 	{.name = "socks",
@@ -81,6 +93,24 @@ static const struct opt_row rows[] = {
 	 .value = "PATH",
 	 .help = "the path of the tunnel (default /)",
 	 .set = set_path},
+	{.name = "backend",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_SERVER,
+	 .value = "URL",
+	 .help = "be this web site to all who do not know the token",
+	 .more = "http://HOST:PORT. Whatever is not a tunnel's handshake with "
+		 "the right path and token is passed on as raw bytes, and the "
+		 "answers likewise, so that nobody sees the server. It needs a "
+		 "token.",
+	 .set = set_backend},
+	{.name = "static",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_SERVER,
+	 .value = "DIR",
+	 .help = "the same, with a web site of the files in DIR",
+	 .more = "GET and HEAD of plain files and of index.html. Links are "
+		 "not followed, names that begin with a dot not found.",
+	 .set = set_static},
 	{.name = "proxy-auth",
 	 .arg = OPT_REQUIRED,
 	 .modes = MODE_CLIENT,
@@ -89,6 +119,14 @@ static const struct opt_row rows[] = {
 	 .more = "SOCKS5 (RFC 1929) and HTTP (Basic); SOCKS4 is refused then.",
 	 .set = set_proxy_auth,
 	 .secret = true},
+	{.name = "proxy-users",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_CLIENT,
+	 .value = "FILE",
+	 .help = "the same for many: USER:HASH in each line",
+	 .more = "As htpasswd -B or crypt(3) make them: bcrypt ($2y$), $5$, "
+		 "$6$, $y$. # begins a comment. Read at start.",
+	 .set = set_proxy_users},
 	{.name = "token",
 	 .arg = OPT_REQUIRED,
 	 .modes = BOTH,
@@ -100,28 +138,69 @@ static const struct opt_row rows[] = {
 	 .secret = true},
 	{.name = "token-file",
 	 .arg = OPT_REQUIRED,
-	 .modes = BOTH,
+	 .modes = BOTH | MODE_TOKEN,
 	 .value = "FILE",
 	 .help = "read the token from the first line of FILE",
 	 .set = set_token_file},
-	{.name = "tls-cert",
+	{.name = "tokens",
 	 .arg = OPT_REQUIRED,
 	 .modes = MODE_SERVER,
 	 .value = "FILE",
-	 .help = "serve TLS with this certificate chain (PEM)",
+	 .help = "let in who has one of these, see wsp help tokens",
+	 .more = "Each line has a name, the hash of a token, and what it may; "
+		 "wsp token makes lines. --token may be given besides: it has "
+		 "no name.",
+	 .set = set_tokens},
+	{.name = "tls-cert",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "FILE",
+	 .help = "TLS with this certificate chain of ours (PEM)",
+	 .more = "A server needs one for wss; a client for servers that have "
+		 "--tls-client-ca.",
 	 .set = set_tls_cert},
 	{.name = "tls-key",
 	 .arg = OPT_REQUIRED,
-	 .modes = MODE_SERVER,
+	 .modes = BOTH,
 	 .value = "FILE",
 	 .help = "its private key (PEM)",
 	 .set = set_tls_key},
+	{.name = "tls-client-ca",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_SERVER,
+	 .value = "FILE",
+	 .help = "take only clients that these have signed (PEM)",
+	 .more = "Clients need --tls-cert and --tls-key; counts as a secret "
+		 "for --listen.",
+	 .set = set_tls_client_ca},
 	{.name = "tls-ca",
 	 .arg = OPT_REQUIRED,
 	 .modes = MODE_CLIENT,
 	 .value = "FILE",
 	 .help = "trust these certificates instead of the system's",
+	 .more = "For wss servers and https proxies. The system's are those "
+		 "of $SSL_CERT_FILE, else of the usual places.",
 	 .set = set_tls_ca},
+	{.name = "tls-pin",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_CLIENT,
+	 .value = "PIN",
+	 .help = "sha256:... of the server's key, repeatable",
+	 .more = "The SHA-256 of the SubjectPublicKeyInfo of the server's own "
+		 "certificate, in base64 or hex, as curl's --pinnedpubkey "
+		 "takes it. A server whose key has one of these pins is "
+		 "trusted, and no other: who has signed its certificate, its "
+		 "name and its dates do not count then. To see the pin of a "
+		 "server, give a wrong one.",
+	 .set = add_tls_pin,
+	 .clear = clear_tls_pins},
+	{.name = "tls-min",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "VERSION",
+	 .words = "1.2 1.3",
+	 .help = "the oldest TLS to speak, 1.2 (default) or 1.3",
+	 .set = set_tls_min},
 	{.name = "insecure",
 	 .modes = MODE_CLIENT,
 	 .help = "do not verify the server's certificate",
@@ -143,6 +222,36 @@ static const struct opt_row rows[] = {
 		 "and the command line's.",
 	 .set = add_allow,
 	 .clear = keep_rules},
+	{.name = "unix-mode",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "MODE",
+	 .help = "of the files of unix:PATH (default 0600)",
+	 .more = "Each option that listens takes unix:PATH too, and the "
+		 "abstract unix:@NAME, which everybody on the machine may "
+		 "connect to.",
+	 .set = set_unix_mode},
+	{.name = "unix-owner",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "USER:GROUP",
+	 .help = "of the same; either may be left out",
+	 .set = set_unix_owner},
+	{.name = "proxy-protocol",
+	 .modes = MODE_SERVER,
+	 .help = "clients come through a front that sends PROXY",
+	 .more = "The PROXY protocol, version 1 or 2, ahead of everything "
+		 "else, TLS too; who does not send it is refused.",
+	 .set = set_proxy_protocol},
+	{.name = "trust-forwarded",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_SERVER,
+	 .value = "CIDR",
+	 .help = "believe X-Forwarded-For from there, or \"unix\"",
+	 .more = "Repeatable. \"unix\" stands for peers on Unix sockets. The "
+		 "client is the last address of the list that is not trusted.",
+	 .set = add_trusted,
+	 .clear = clear_trusted},
 	{.name = "allow-anonymous",
 	 .modes = BOTH,
 	 .help = "listen beyond this machine without a secret",
@@ -151,6 +260,19 @@ static const struct opt_row rows[] = {
 	 .modes = MODE_SERVER,
 	 .help = "let web pages in browsers connect",
 	 .set = set_allow_origin},
+	{.name = "connections",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_CLIENT,
+	 .value = "N",
+	 .help = "to the server, 1 to 16, or auto (default)",
+	 .more = "Each new stream goes where the fewest streams carry bulk, "
+		 "and stays there. auto: one; over a way of 20 ms or more "
+		 "four while it is in use, and always one beside those that "
+		 "carry bulk, up to 8, so that what is opened next does not "
+		 "wait behind a download; what is not needed is closed after "
+		 "a minute. N: so many all the time, where many downloads "
+		 "begin together over a way that loses packets.",
+	 .set = set_connections},
 	{.name = "connect-timeout",
 	 .arg = OPT_REQUIRED,
 	 .modes = BOTH,
@@ -163,12 +285,58 @@ static const struct opt_row rows[] = {
 	 .value = "SECONDS",
 	 .help = "probe idle connections (default 60, 0: never)",
 	 .set = set_keepalive},
+	{.name = "max-unauthenticated",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_SERVER,
+	 .value = "N",
+	 .help = "connections without a handshake yet (default 100)",
+	 .more = "For the next one the oldest goes, of the same address first, "
+		 "which may have three quarters (an IPv6 address counts as its "
+		 "/64; Unix sockets, and fronts that name their clients, are "
+		 "not counted by address). Divided among --workers, at least "
+		 "8 each.",
+	 .set = set_strangers},
 	{.name = "max-memory",
 	 .arg = OPT_REQUIRED,
 	 .modes = BOTH,
 	 .value = "SIZE",
-	 .help = "bytes that may wait in all windows (default 256M)",
+	 .help = "bytes that may wait in all windows",
+	 .more = "Default: a quarter of what the machine or its cgroup has, at "
+		 "most 256M.",
 	 .set = set_max_memory},
+	{.name = "workers",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_SERVER,
+	 .value = "N",
+	 .help = "threads that carry tunnels, or auto (default 1)",
+	 .more = "auto: one for each CPU that the process may use, at most 64. "
+		 "Each tunnel goes to the worker that has the fewest and "
+		 "stays there, so that a client needs several connections to "
+		 "use several workers. --max-memory and the limit of "
+		 "descriptors are divided evenly. A client has one worker.",
+	 .set = set_workers},
+	{.name = "user",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "NAME:GROUP",
+	 .help = "become this user once all is open",
+	 .more = "Started as root: ports below 1024 are bound and keys are "
+		 "read before. :GROUP may be left out. What HUP reads again "
+		 "must be readable for this user, or stays as it was; a "
+		 "folder in which files are made or removed must be his.",
+	 .set = set_user},
+	{.name = "sandbox",
+	 .arg = OPT_REQUIRED,
+	 .modes = BOTH,
+	 .value = "WORD",
+	 .words = "auto on off",
+	 .help = "auto (default), on: only with all of it, off",
+	 .more = "Once started, only the system calls are left that a "
+		 "running wsp makes (seccomp), and only the files that it "
+		 "needs: /etc, and the folders of the files in its options, "
+		 "to be read (Landlock); its memory is in no core dump. auto "
+		 "takes as much of it as the kernel has.",
+	 .set = set_sandbox},
 	{.name = "wait",
 	 .arg = OPT_REQUIRED,
 	 .modes = MODE_CLIENT,
@@ -190,6 +358,9 @@ static const struct opt_row rows[] = {
 	 .modes = BOTH,
 	 .value = "FILE",
 	 .help = "read options from this JSON file (or $WSP_CONFIG)",
+	 .more = "The keys are the options without the dashes. gowsp's own "
+		 "wspc.json and wsps.json are read as they are "
+		 "(docs/gowsp.md).",
 	 .set = set_config,
 	 .early = true},
 	{.name = "log-level",
@@ -233,9 +404,18 @@ static const struct opt_row rows[] = {
 	 .value = "FILE",
 	 .help = "a file that exists from ready to the end",
 	 .set = set_ready_file},
+	{.name = "file",
+	 .arg = OPT_REQUIRED,
+	 .modes = MODE_TOKEN,
+	 .value = "FILE",
+	 .help = "add the line to this file of --tokens",
+	 .more = "Then only the token is printed. A new file is for its owner "
+		 "alone; a name that is in it is refused.",
+	 .set = set_file,
+	 .early = true},
 	{.name = "help",
 	 .letter = 'h',
-	 .modes = BOTH,
+	 .modes = BOTH | MODE_TOKEN,
 	 .help = "this text",
 	 .set = set_help,
 	 .early = true},

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "modes/options_set.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "modes/options.h"
+#include "core/tls.h"
+#include "core/worker.h"
 #include "proto/upgrade.h"
 
-#define PORT_SOCKS    1080
-#define PORT_HTTP     8080
+#include "modes/options.h"
+#include "modes/pool.h"
+
 #define SECONDS_MAX   86400
 #define KEEPALIVE_MAX 32767 /* what Linux takes */
 
@@ -24,27 +29,6 @@ static const char *set_text(char **to, const char *value)
 		return "out of memory";
 	free(*to);
 	*to = copy;
-	return NULL;
-}
-
-/* "" stands for the default host, which may depend on other options. */
-static const char *add_listen(struct listens *l, uint16_t port,
-			      const char *value)
-{
-	struct addr a = {.host = "", .port = port};
-	enum addr_err err = value ? addr_parse_listen(value, &a) : ADDR_OK;
-
-	if (err)
-		return err == ADDR_EPORT
-			       ? "not a port (0 to 65535)"
-			       : "not PORT, :PORT, ADDR:PORT or [IPV6]:PORT";
-	if (host_family(a.host) == 0 && *a.host && strcmp(a.host, "*") != 0 &&
-	    strcmp(a.host, "localhost") != 0)
-		return "not an address of this machine (names are not "
-		       "resolved here, but for localhost)";
-	if (l->count == LISTENS_MAX)
-		return "too many listeners, 16 are possible";
-	l->at[l->count++] = a;
 	return NULL;
 }
 
@@ -61,54 +45,50 @@ static const char *read_seconds(const char *value, uint64_t *ms)
 
 /* The rows' functions, in the order of the table. */
 
-const char *set_listen(void *t, const char *value)
+static const char *add_way(struct ways *ways, const char *url)
 {
-	return add_listen(&((struct options *)t)->listen, PORT_SERVER, value);
-}
+	struct server_url *to;
+	enum addr_err err;
 
-void clear_listen(void *t)
-{
-	((struct options *)t)->listen.count = 0;
-}
-
-const char *set_socks(void *t, const char *value)
-{
-	return add_listen(&((struct options *)t)->socks, PORT_SOCKS, value);
-}
-
-void clear_socks(void *t)
-{
-	((struct options *)t)->socks.count = 0;
-}
-
-const char *set_http(void *t, const char *value)
-{
-	return add_listen(&((struct options *)t)->http, PORT_HTTP, value);
-}
-
-void clear_http(void *t)
-{
-	((struct options *)t)->http.count = 0;
-}
-
-const char *set_mixed(void *t, const char *value)
-{
-	return add_listen(&((struct options *)t)->mixed, PORT_SOCKS, value);
-}
-
-void clear_mixed(void *t)
-{
-	((struct options *)t)->mixed.count = 0;
-}
-
-const char *set_server(void *t, const char *value)
-{
-	struct options *o = t;
-	enum addr_err err = server_url_parse(value, &o->server);
-
-	if (err && strchr(value, '@'))
+	if (ways->count == SERVERS_MAX)
+		return "too many servers, 16 are possible";
+	to = &ways->at[ways->count].url;
+	err = server_url_parse(url, to);
+	if (err && strchr(url, '@'))
 		return "no user or password belongs here: see --token-file";
-	return err ? addr_strerror(err) : NULL;
+	if (err)
+		return addr_strerror(err);
+	ways->count++;
+	ways->tls |= to->tls;
+	return NULL;
+}
+
+/* One value may be several, for the variable: no URL contains a blank. */
+const char *add_server(void *t, const char *value)
+{
+	char word[ADDR_TEXT_MAX + PATH_MAX_LEN];
+	const char *error = NULL;
+	size_t n;
+
+	do {
+		value += strspn(value, " ");
+		n = strcspn(value, " ");
+		if (n >= sizeof(word))
+			return "too long";
+		memcpy(word, value, n);
+		word[n] = 0;
+		error = add_way(&((struct options *)t)->servers, word);
+		value += n + strspn(value + n, " ");
+	} while (*value && !error);
+	return error;
+}
+
+void clear_servers(void *t)
+{
+	struct ways *ways = &((struct options *)t)->servers;
+
+	ways->count = 0;
+	ways->tls = false;
 }
 
 const char *set_host(void *t, const char *value)
@@ -164,6 +144,11 @@ const char *set_proxy_auth(void *t, const char *value)
 	return set_text(&((struct options *)t)->proxy_auth, value);
 }
 
+const char *set_proxy_users(void *t, const char *value)
+{
+	return set_text(&((struct options *)t)->proxy_users, value);
+}
+
 const char *set_proxy(void *t, const char *value)
 {
 	struct options *o = t;
@@ -171,8 +156,8 @@ const char *set_proxy(void *t, const char *value)
 	o->proxy_set = true;
 	o->use_proxy = strcmp(value, "none") != 0;
 	if (o->use_proxy && proxy_url_parse(value, &o->proxy) != ADDR_OK)
-		return "not none, http://HOST:PORT or socks5://HOST:PORT, with "
-		       "USER:PASSWORD@ before the host where it is needed";
+		return "not none, http://HOST:PORT, https:// or socks5://, "
+		       "with USER:PASSWORD@ before the host where it is needed";
 	return NULL;
 }
 
@@ -188,6 +173,34 @@ const char *set_path(void *t, const char *value)
 	return set_text(&o->path, path);
 }
 
+/* Requests are passed on as they are: there is nothing that a path or a scheme
+ * could change. */
+const char *set_backend(void *t, const char *value)
+{
+	static const char http[] = "http://";
+	struct options *o = t;
+	struct server_url url;
+
+	if (strncasecmp(value, http, sizeof(http) - 1) != 0)
+		return "not http://HOST:PORT (https:// and unix: are not "
+		       "possible: give the site a plain port on loopback)";
+	if (server_url_parse(value, &url) != ADDR_OK ||
+	    strcmp(url.path, "/") != 0)
+		return "not http://HOST:PORT, without user, path or query";
+	o->backend = url.addr;
+	o->use_backend = true;
+	return NULL;
+}
+
+const char *set_static(void *t, const char *value)
+{
+	struct stat st;
+
+	if (stat(value, &st) || !S_ISDIR(st.st_mode) || access(value, X_OK))
+		return "not a folder that can be read";
+	return set_text(&((struct options *)t)->static_folder, value);
+}
+
 /* As gowsp compares it: printable, without blanks at its ends. */
 const char *set_token(void *t, const char *value)
 {
@@ -201,26 +214,44 @@ const char *set_token(void *t, const char *value)
 			return "a token is printable ASCII";
 	if (value[0] == ' ' || value[n - 1] == ' ')
 		return "a token neither begins nor ends with a blank";
+	free(o->token_file);
+	o->token_file = NULL;
+	o->token_in_config = o->in_file;
+	if (o->token)
+		explicit_bzero(o->token, strlen(o->token));
 	return set_text(&o->token, value);
 }
 
 const char *set_token_file(void *t, const char *value)
 {
+	struct options *o = t;
 	char line[UPGRADE_TOKEN_MAX + 2] = "";
 	FILE *f = fopen(value, "re");
 	const char *error;
 
 	if (!f)
 		return "cannot read this file";
+	setvbuf(f, NULL, _IONBF, 0); /* else a copy stays in its buffer */
 	if (!fgets(line, sizeof(line), f))
 		line[0] = 0;
 	fclose(f);
 	line[strcspn(line, "\r\n")] = 0;
-	error = line[0] ? set_token(t, line)
+	error = line[0] ? set_token(o, line)
 			: "the first line of this file is the token, and "
 			  "it is empty";
 	explicit_bzero(line, sizeof(line));
-	return error;
+	o->token_in_config &= error != NULL;
+	return error ? error : set_text(&o->token_file, value);
+}
+
+const char *set_file(void *t, const char *value)
+{
+	return set_text(&((struct options *)t)->file, value);
+}
+
+const char *set_tokens(void *t, const char *value)
+{
+	return set_text(&((struct options *)t)->tokens, value);
 }
 
 const char *set_tls_cert(void *t, const char *value)
@@ -233,6 +264,41 @@ const char *set_tls_key(void *t, const char *value)
 	return set_text(&((struct options *)t)->tls_key, value);
 }
 
+const char *set_tls_client_ca(void *t, const char *value)
+{
+	return set_text(&((struct options *)t)->tls_client_ca, value);
+}
+
+const char *set_tls_min(void *t, const char *value)
+{
+	struct options *o = t;
+
+	o->tls_only_1_3 = strcmp(value, "1.3") == 0;
+	if (o->tls_only_1_3 && !tls_has_1_3())
+		return "the TLS library of this wsp (see wsp version) has no "
+		       "TLS 1.3";
+	return o->tls_only_1_3 || strcmp(value, "1.2") == 0 ? NULL
+							    : "not 1.2 or 1.3";
+}
+
+const char *add_tls_pin(void *t, const char *value)
+{
+	struct options *o = t;
+
+	if (o->npins == PINS_MAX)
+		return "too many pins, 16 are possible";
+	if (!pin_parse(value, &o->pins[o->npins]))
+		return "not sha256: and 44 characters of base64, or 64 "
+		       "hexadecimal digits";
+	o->npins++;
+	return NULL;
+}
+
+void clear_tls_pins(void *t)
+{
+	((struct options *)t)->npins = 0;
+}
+
 const char *set_tls_ca(void *t, const char *value)
 {
 	return set_text(&((struct options *)t)->tls_ca, value);
@@ -243,6 +309,23 @@ const char *set_insecure(void *t, const char *value)
 	(void)value;
 	((struct options *)t)->insecure = true;
 	return NULL;
+}
+
+const char *set_proxy_protocol(void *t, const char *value)
+{
+	(void)value;
+	((struct options *)t)->proxy_protocol = true;
+	return NULL;
+}
+
+const char *add_trusted(void *t, const char *value)
+{
+	return trust_add(&((struct options *)t)->trust, value);
+}
+
+void clear_trusted(void *t)
+{
+	((struct options *)t)->trust = (struct trust){.count = 0};
 }
 
 const char *set_allow_anonymous(void *t, const char *value)
@@ -286,6 +369,29 @@ const char *set_connect_timeout(void *t, const char *value)
 	return error;
 }
 
+/* A number from 1 to most, digits only. */
+static bool read_number(const char *value, unsigned int most, unsigned int *out)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (!isdigit((unsigned char)*value) || *end || n < 1 || n > most)
+		return false;
+	*out = (unsigned int)n;
+	return true;
+}
+
+const char *set_connections(void *t, const char *value)
+{
+	struct options *o = t;
+	unsigned int n = 0;
+
+	if (strcmp(value, "auto") && !read_number(value, CONNECTIONS_MAX, &n))
+		return "not auto or a number from 1 to 16";
+	o->connections = (int)n;
+	return NULL;
+}
+
 const char *set_wait(void *t, const char *value)
 {
 	return read_seconds(value, &((struct options *)t)->wait_ms);
@@ -321,6 +427,49 @@ const char *set_max_memory(void *t, const char *value)
 		return "not a size of at least 1M, such as 64M or 1G";
 	o->max_memory = (size_t)(n << shift);
 	return NULL;
+}
+
+const char *set_strangers(void *t, const char *value)
+{
+	struct options *o = t;
+
+	return read_number(value, STRANGERS_MAX, &o->strangers)
+		       ? NULL
+		       : "not a number from 1 to 65535";
+}
+
+const char *set_workers(void *t, const char *value)
+{
+	struct options *o = t;
+	unsigned int cpus = worker_cpus();
+
+	if (strcmp(value, "auto") == 0) {
+		o->workers = cpus > WORKERS_MAX ? WORKERS_MAX : cpus;
+		return NULL;
+	}
+	return read_number(value, WORKERS_MAX, &o->workers)
+		       ? NULL
+		       : "not auto or a number from 1 to 64";
+}
+
+const char *set_sandbox(void *t, const char *value)
+{
+	struct options *o = t;
+
+	if (strcmp(value, "auto") == 0)
+		o->sandbox = SANDBOX_AUTO;
+	else if (strcmp(value, "on") == 0)
+		o->sandbox = SANDBOX_ON;
+	else if (strcmp(value, "off") == 0)
+		o->sandbox = SANDBOX_OFF;
+	else
+		return "not auto, on or off";
+	return NULL;
+}
+
+const char *set_user(void *t, const char *value)
+{
+	return account_parse(&((struct options *)t)->account, value);
 }
 
 const char *set_retry_all(void *t, const char *value)

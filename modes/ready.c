@@ -21,6 +21,8 @@ void ready_init(struct ready *r, const struct options *o)
 		.fd = o->ready_fd,
 		.file = o->ready_file,
 	};
+	for (; o; o = o->next)
+		r->missing++;
 }
 
 static void write_fd(struct ready *r, const char *text)
@@ -102,7 +104,7 @@ static void make_file(struct ready *r)
 
 void ready_now(struct ready *r)
 {
-	if (r->done)
+	if (r->missing == 0 || --r->missing)
 		return;
 	r->done = true;
 	ready_line(r, "ready");

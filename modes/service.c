@@ -16,7 +16,15 @@ void service_stop(struct service *s, int code)
 	deadline_clear(&s->grace);
 	ready_done(&s->ready);
 	s->ops->stop(s->ctx, REASON_STOPPING);
-	worker_stop(&s->worker);
+	if (!s->threads)
+		worker_stop(&s->worker);
+}
+
+/* The service's own worker is the last: it watches signals. */
+void service_thread_ended(struct service *s)
+{
+	if (--s->threads == 0 && s->state == SERVICE_STOPPING)
+		worker_stop(&s->worker);
 }
 
 void service_check(struct service *s)
@@ -67,6 +75,7 @@ int service_init(struct service *s, const struct options *o,
 		log_error(NULL, "cannot start: out of memory or descriptors");
 		return reason_exit(REASON_INTERNAL);
 	}
+	worker_share(&s->worker, o->workers);
 	if (worker_signals(&s->worker, on_signal, s) == 0)
 		return 0;
 	log_error(NULL, "cannot watch signals");
@@ -76,10 +85,14 @@ int service_init(struct service *s, const struct options *o,
 
 int service_run(struct service *s)
 {
+	bool clean = true;
+
 	worker_run(&s->worker);
+	if (s->ops->join)
+		clean = s->ops->join(s->ctx, s->aborted);
 	if (s->aborted)
 		return s->code; /* the kernel cleans up, with resets */
-	if (worker_done(&s->worker)) {
+	if (worker_done(&s->worker) || !clean) {
 		log_error(NULL, "something was left behind: please report it");
 		return reason_exit(REASON_INTERNAL);
 	}

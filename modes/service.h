@@ -27,6 +27,9 @@ struct service_ops {
 	void (*stop)(void *ctx, enum reason why);
 	/* HUP. */
 	void (*hangup)(void *ctx);
+	/* Optional: the loop has ended. End the threads that still run, and
+	 * free, unless aborted. False: something was left behind. */
+	bool (*join)(void *ctx, bool aborted);
 };
 
 enum service_state { SERVICE_RUNNING, SERVICE_DRAINING, SERVICE_STOPPING };
@@ -39,7 +42,8 @@ struct service {
 	void *ctx;
 	enum service_state state;
 	struct deadline grace;
-	int code; /* of the process */
+	unsigned int threads; /* other workers that have not ended yet */
+	int code;             /* of the process */
 	bool aborted;
 };
 
@@ -50,6 +54,8 @@ int service_init(struct service *s, const struct options *o,
 int service_run(struct service *s);
 /* End now, with this exit code. Idempotent: the first code counts. */
 void service_stop(struct service *s, int code);
+/* One of threads has ended. */
+void service_thread_ended(struct service *s);
 /* Something has ended: if it was the last that drain() waits for, stop. */
 void service_check(struct service *s);
 

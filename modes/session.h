@@ -4,12 +4,14 @@
  * until it is a relay:
  *
  *	REQUEST	 10 seconds to say what it wants
- *	WAITING	 the tunnel is down
- *	OPENING	 the server has been asked; early data is on its way already
- *	REFUSED	 the refusal is out; 2 seconds for the application to read it
+ *	AUTH	 user and password are checked; 10 seconds, then REQUEST again
+ *	ASKING	 for a stream to the target, see modes/ask.h
+ *	CARRYING a request of HTTP goes to its origin, see modes/web.h; then
+ *		 REQUEST again, for 2 minutes
  *
- * WAITING and OPENING together last --connect-timeout. What an application
- * says is the business of an inbound: SOCKS, HTTP.
+ * Behind a refusal its connection lingers, see modes/linger.h.
+ *
+ * What an application says is the business of an inbound: SOCKS, HTTP.
  */
 #ifndef MODES_SESSION_H
 #define MODES_SESSION_H
@@ -18,45 +20,58 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/log.h"
 #include "core/relay.h"
 #include "core/worker.h"
 #include "proto/addr.h"
-#include "proto/http1.h"
+#include "proto/page.h"
 
-#define REPLY_MAX HTTP1_REPLY_MAX
+#include "modes/ask.h"
+#include "modes/linger.h"
+#include "modes/login.h"
+#include "modes/web.h"
 
+#define REPLY_MAX PAGE_MAX
+
+struct http1;
 struct tunnel;
+struct users;
 
 struct reply {
 	uint8_t bytes[REPLY_MAX];
 	size_t len;
 };
 
-enum inbound_state { INBOUND_MORE, INBOUND_DONE, INBOUND_FAILED };
+enum inbound_state {
+	INBOUND_MORE,
+	INBOUND_AUTH,  /* user and password must be judged first */
+	INBOUND_DONE,  /* a stream to target(), which becomes a relay */
+	INBOUND_CARRY, /* request() goes to target(), and others may follow */
+	INBOUND_LOCAL, /* request() is for the proxy itself */
+	INBOUND_FAILED
+};
 
 /* A proxy protocol. in is what new_() has returned. */
 struct inbound {
 	const char *name;
-	/* auth: "user:password" that is asked for, or NULL; must stay. NULL:
-	 * no memory. */
-	void *(*new_)(const char *auth);
+	/* auth: ask for user and password. NULL: no memory. */
+	void *(*new_)(bool auth);
 	void (*free)(void *in);
 	/* The next bytes; *used of them are taken. reply, if its len is set,
 	 * goes out at once. */
 	enum inbound_state (*feed)(void *in, const uint8_t *p, size_t n,
 				   size_t *used, struct reply *reply);
+	/* After AUTH: what is to be judged, valid until admit(). */
+	void (*credentials)(const void *in, const char **user,
+			    const char **password);
+	/* After AUTH: they are right; what feed() says. Else: refuse(). */
+	enum inbound_state (*admit)(void *in, struct reply *reply);
 	/* After FAILED. */
 	enum reason (*why)(const void *in);
-	/* After DONE. */
+	/* After DONE and CARRY. */
 	const struct addr *(*target)(const void *in);
-	/* What the target gets first, *n bytes; may be NULL. */
-	const uint8_t *(*head)(const void *in, size_t *n);
-	/* How much of what follows may pass, and of the answer, see struct
-	 * relay_filter; pass NULL: all of both. */
-	size_t (*pass)(void *in, const uint8_t *p, size_t n);
-	bool (*broken)(const void *in);
-	size_t (*reply)(void *in, const uint8_t *p, size_t n);
-	bool (*over)(const void *in);
+	/* After CARRY and LOCAL; belongs to in. */
+	struct http1 *(*request)(void *in);
 	/* The answer; bound may be NULL. */
 	void (*accept)(void *in, const char *bound, struct reply *reply);
 	void (*refuse)(void *in, enum reason why, struct reply *reply);
@@ -80,12 +95,13 @@ struct sessions {
 	struct worker *worker;
 	const struct sessions_ops *ops;
 	void *ctx;
-	uint64_t connect_timeout_ms;
+	struct asks asks;
 	unsigned int keepalive_s;
-	const char *auth; /* see struct inbound */
+	struct logins logins;
 	struct session *first;
+	struct lingers lingers;
 	struct relays relays;
-	bool draining; /* take no new request */
+	bool draining; /* answers are the last of their connections */
 };
 
 void sessions_init(struct sessions *all, struct worker *w,
@@ -93,9 +109,6 @@ void sessions_init(struct sessions *all, struct worker *w,
 /* app has connected to a proxy that speaks in; takes app. */
 void session_start(struct sessions *all, struct end *app,
 		   const struct inbound *in);
-/* The tunnel is up: those that wait go on. */
-void sessions_wake(struct sessions *all);
-bool sessions_waiting(const struct sessions *all);
 bool sessions_busy(const struct sessions *all);
 /* Drop those that have not got an answer yet. */
 void sessions_drain(struct sessions *all);

@@ -3,6 +3,7 @@
  * first byte tells which it is. */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/socks4.h"
 #include "proto/socks5.h"
@@ -13,7 +14,7 @@ static_assert(REPLY_MAX >= SOCKS5_REPLY_MAX, "a SOCKS reply fits");
 
 struct socks {
 	uint8_t version; /* 0: not known yet */
-	const char *auth;
+	bool auth;
 	union {
 		struct socks4 v4;
 		struct socks5 v5;
@@ -25,13 +26,19 @@ static bool is_4(const struct socks *s)
 	return s->version == SOCKS4_VERSION;
 }
 
-static void *socks_new(const char *auth)
+static void *socks_new(bool auth)
 {
 	struct socks *s = calloc(1, sizeof(*s));
 
 	if (s)
 		s->auth = auth;
 	return s;
+}
+
+static void socks_free(void *in)
+{
+	explicit_bzero(in, sizeof(struct socks)); /* a password, perhaps */
+	free(in);
 }
 
 static enum inbound_state feed_4(struct socks *s, const uint8_t **p, size_t *n)
@@ -61,8 +68,7 @@ static enum inbound_state feed_5(struct socks *s, const uint8_t **p, size_t *n,
 			reply->len = socks5_method(&s->v5, reply->bytes);
 			break;
 		case SOCKS5_USER:
-			reply->len += socks5_user(reply->bytes + reply->len);
-			break;
+			return INBOUND_AUTH;
 		case SOCKS5_DONE:
 			return INBOUND_DONE;
 		case SOCKS5_FAILED:
@@ -90,6 +96,22 @@ static enum inbound_state socks_feed(void *in, const uint8_t *p, size_t n,
 	return state;
 }
 
+static void socks_credentials(const void *in, const char **user,
+			      const char **password)
+{
+	const struct socks *s = in;
+
+	socks5_credentials(&s->v5, user, password);
+}
+
+static enum inbound_state socks_admit(void *in, struct reply *reply)
+{
+	struct socks *s = in;
+
+	reply->len = socks5_admit(&s->v5, reply->bytes);
+	return INBOUND_MORE;
+}
+
 static enum reason socks_why(const void *in)
 {
 	const struct socks *s = in;
@@ -110,24 +132,23 @@ static void socks_accept(void *in, const char *bound, struct reply *reply)
 			      : socks5_reply(reply->bytes, REASON_DONE, bound);
 }
 
-/* A request that could not be read has an answer of its own. */
 static void socks_refuse(void *in, enum reason why, struct reply *reply)
 {
 	const struct socks *s = in;
 
 	if (is_4(s))
 		reply->len = socks4_reply(reply->bytes, why, NULL);
-	else if (s->v5.why == REASON_DONE)
-		reply->len = socks5_reply(reply->bytes, why, NULL);
 	else
-		reply->len = socks5_refusal(&s->v5, reply->bytes);
+		reply->len = socks5_refuse(&s->v5, why, reply->bytes);
 }
 
 const struct inbound inbound_socks = {
 	.name = "socks",
 	.new_ = socks_new,
-	.free = free,
+	.free = socks_free,
 	.feed = socks_feed,
+	.credentials = socks_credentials,
+	.admit = socks_admit,
 	.why = socks_why,
 	.target = socks_target,
 	.accept = socks_accept,

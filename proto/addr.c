@@ -115,6 +115,11 @@ int host_family(const char *host)
 	return inet_pton(AF_INET6, host, &a) == 1 ? 6 : 0;
 }
 
+static bool is_unix(const char *text)
+{
+	return strncmp(text, "unix:", 5) == 0;
+}
+
 bool host_is_loopback(const char *host)
 {
 	struct in6_addr a6;
@@ -124,7 +129,7 @@ bool host_is_loopback(const char *host)
 		return ntohl(a4.s_addr) >> 24 == 127;
 	if (inet_pton(AF_INET6, host, &a6) == 1)
 		return IN6_IS_ADDR_LOOPBACK(&a6);
-	return strcmp(host, "localhost") == 0;
+	return strcmp(host, "localhost") == 0 || is_unix(host);
 }
 
 static bool port_parse(const char *p, size_t n, uint16_t *out)
@@ -193,12 +198,32 @@ enum addr_err addr_parse(const char *p, size_t n, struct addr *out)
 	return parse(p, n, 0, out);
 }
 
+/* A word of the lines that name it. */
+static bool is_unix_path(const char *p)
+{
+	size_t n = strlen(p);
+
+	if (n == 0 || n > ADDR_UNIX_MAX || strcmp(p, "@") == 0)
+		return false;
+	for (; *p; p++)
+		if ((unsigned char)*p <= ' ' || *p == 0x7f)
+			return false;
+	return true;
+}
+
 enum addr_err addr_parse_listen(const char *p, struct addr *out)
 {
 	size_t n = strlen(p), len, colon;
 	const char *host;
 	enum addr_err err;
 
+	if (is_unix(p)) {
+		if (!is_unix_path(p + 5))
+			return ADDR_EPATH;
+		memcpy(out->host, p, n + 1);
+		out->port = 0;
+		return ADDR_OK;
+	}
 	if (n && is_digit(p[0]) && !strpbrk(p, ":."))
 		return port_parse(p, n, &out->port) ? ADDR_OK : ADDR_EPORT;
 	err = split(p, n, &host, &len, &colon);
@@ -215,10 +240,17 @@ enum addr_err addr_parse_listen(const char *p, struct addr *out)
 	return ADDR_OK;
 }
 
+const char *addr_unix(const struct addr *a)
+{
+	return is_unix(a->host) ? a->host + 5 : NULL;
+}
+
 char *addr_format(const struct addr *a, char *out)
 {
 	bool v6 = strchr(a->host, ':') != NULL;
 
+	if (addr_unix(a))
+		return strcpy(out, a->host);
 	snprintf(out, ADDR_TEXT_MAX, v6 ? "[%s]:%u" : "%s:%u", a->host,
 		 (unsigned)a->port);
 	return out;
@@ -381,7 +413,9 @@ enum addr_err proxy_url_parse(const char *text, struct proxy_url *out)
 	memset(out, 0, sizeof(*out));
 	out->socks =
 		skip_scheme(&p, &n, "socks5") || skip_scheme(&p, &n, "socks5h");
-	if (!out->socks && !skip_scheme(&p, &n, "http") && find_scheme(p, n))
+	out->tls = !out->socks && skip_scheme(&p, &n, "https");
+	if (!out->socks && !out->tls && !skip_scheme(&p, &n, "http") &&
+	    find_scheme(p, n))
 		return ADDR_ESCHEME;
 	len = authority(p, n);
 	if (p[len] && strcmp(p + len, "/") != 0)
@@ -393,7 +427,7 @@ enum addr_err proxy_url_parse(const char *text, struct proxy_url *out)
 		len -= (size_t)(at + 1 - p);
 		p = at + 1;
 	}
-	err = parse(p, len, 1080, &out->addr);
+	err = parse(p, len, out->tls ? 443 : 1080, &out->addr);
 	return !err && out->addr.port == 0 ? ADDR_EPORT : err;
 }
 
@@ -401,7 +435,10 @@ char *proxy_url_format(const struct proxy_url *u, char *out, size_t size)
 {
 	char addr[ADDR_TEXT_MAX];
 
-	snprintf(out, size, "%s://%s", u->socks ? "socks5" : "http",
+	snprintf(out, size, "%s://%s",
+		 u->socks ? "socks5"
+		 : u->tls ? "https"
+			  : "http",
 		 addr_format(&u->addr, addr));
 	return out;
 }

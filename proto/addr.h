@@ -21,6 +21,8 @@
 #define ADDR_TEXT_MAX (HOST_MAX + 9) /* "[host]:65535" and the final 0 */
 #define PATH_MAX_LEN  1024
 
+#define ADDR_UNIX_MAX 107 /* bytes of the path of a Unix socket, unix(7) */
+
 struct addr {
 	char host[HOST_MAX + 1]; /* "" where the grammar allows none */
 	uint16_t port;
@@ -48,11 +50,16 @@ enum addr_err addr_parse(const char *p, size_t n, struct addr *out);
 /* What a listener is given: "PORT", ":PORT", "*:PORT", "HOST:PORT",
  * "[IPV6]:PORT". "PORT" alone leaves host as it is in *out, so the caller
  * sets the default first; ":PORT" and "*:PORT" make host "*". Port 0 is
- * allowed. */
+ * allowed. Or "unix:PATH", "unix:@NAME": all of it becomes the host, with port
+ * 0. */
 enum addr_err addr_parse_listen(const char *p, struct addr *out);
-/* "host:port" or "[v6]:port"; out has ADDR_TEXT_MAX bytes. Returns out. */
+/* What is behind "unix:" in the address of a listener; NULL: it is TCP's. */
+const char *addr_unix(const struct addr *a);
+/* "host:port", "[v6]:port" or "unix:PATH"; out has ADDR_TEXT_MAX bytes. Returns
+ * out. */
 char *addr_format(const struct addr *a, char *out);
-/* Is it an address of the loopback (127.0.0.0/8, ::1) or "localhost"? */
+/* Is it an address of the loopback (127.0.0.0/8, ::1) or "localhost", or a Unix
+ * socket? */
 bool host_is_loopback(const char *host);
 
 /* The server, as --server takes it: "ws://host[:port][/path]", "wss://",
@@ -68,19 +75,21 @@ enum addr_err server_url_parse(const char *text, struct server_url *out);
 /* "wss://host:port/path"; returns out. */
 char *server_url_format(const struct server_url *u, char *out, size_t size);
 
-/* Somebody else's proxy: "http://user:password@host:port", "socks5://" or
- * "socks5h://"; the scheme, the user (percent-escaped) and the port, 1080, may
- * be left out, as curl has it. */
+/* Somebody else's proxy: "http://user:password@host:port", "https://" (TLS to
+ * the proxy), "socks5://" or "socks5h://"; the scheme, the user
+ * (percent-escaped) and the port (1080, for https 443) may be left out, as curl
+ * has it. */
 #define PROXY_SECRET_MAX 256
 
 struct proxy_url {
 	bool socks;
+	bool tls; /* to the proxy itself */
 	struct addr addr;
 	char user[PROXY_SECRET_MAX]; /* "": none */
 	char password[PROXY_SECRET_MAX];
 };
 enum addr_err proxy_url_parse(const char *text, struct proxy_url *out);
-/* "http://host:port", without the secret; returns out. */
+/* "https://host:port", without the secret; returns out. */
 char *proxy_url_format(const struct proxy_url *u, char *out, size_t size);
 
 /* The target of a CONNECT: "tcp://host:port" of ours; gowsp writes

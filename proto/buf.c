@@ -6,13 +6,14 @@
 #include <string.h>
 
 #include "proto/container.h"
+#include "proto/pace.h"
 
 #define MOSTLY_EMPTY 4 /* a buf that is filled to less than this part */
 #define IDLE_MAX     (8u * 1024 * 1024) /* bytes that the pool keeps */
 
 /* Payload sizes. The allocation is larger by the headroom. */
 static const uint32_t classes[BUF_CLASSES] = {
-	512, 4096, 32 * 1024, 256 * 1024, BUF_MAX,
+	512, 4096, 32 * 1024, PACE_LIGHT, PACE_BULK, BUF_MAX,
 };
 
 void bufpool_init(struct bufpool *p)

@@ -26,7 +26,7 @@
 
 #define BUF_HEADROOM 96 /* message envelope (76) and frame header (14) */
 #define BUF_MAX      (1024 * 1024) /* the largest payload of one buf */
-#define BUF_CLASSES  5
+#define BUF_CLASSES  6
 
 struct buf {
 	struct buf *next;

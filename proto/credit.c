@@ -19,12 +19,11 @@ void stream_give(struct stream *s)
 
 /* Windows. */
 
-/* The last eighth of the budget is kept for the smallest promises to new
- * streams, another for their first windows; the rest is shared by the windows
- * that have grown. */
+/* A quarter of what is beyond the smallest promises is kept for the first
+ * windows of new streams; the rest is shared by the windows that have grown. */
 static size_t growth_limit(const struct budget *b)
 {
-	return b->limit - b->limit / 4;
+	return budget_extra_limit(b) / 4 * 3;
 }
 
 /* What one of the windows that have grown may have, s's being one. */
@@ -47,7 +46,7 @@ void stream_first_grant(struct stream *s)
 	uint32_t more = MUX_GRANT_FIRST - s->win.size;
 
 	if (!s->mux->config.native || s->win.size >= MUX_GRANT_FIRST ||
-	    b->used + more > b->limit - b->limit / 8 || !budget_take(b, more))
+	    !budget_take_extra(b, more))
 		return;
 	window_grow(&s->win, more);
 	s->give += more;
@@ -59,8 +58,8 @@ static void grow_window(struct stream *s)
 	struct budget *b = s->mux->config.budget;
 	uint32_t more = window_wish(&s->win, fair_share(s));
 
-	while (more >= MUX_GRANT &&
-	       (b->used + more > growth_limit(b) || !budget_take(b, more)))
+	while (more >= MUX_GRANT && (b->extra + more > growth_limit(b) ||
+				     !budget_take_extra(b, more)))
 		more /= 2;
 	if (more < MUX_GRANT)
 		return;
@@ -83,7 +82,7 @@ static uint32_t shrink(struct stream *s, uint32_t back)
 	if (n > back)
 		n = back;
 	window_shrink(&s->win, n);
-	budget_give(s->mux->config.budget, n);
+	budget_give_extra(s->mux->config.budget, n);
 	return n;
 }
 

@@ -16,6 +16,7 @@
 #ifndef PROTO_END_H
 #define PROTO_END_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "proto/reason.h"
@@ -37,6 +38,8 @@ struct end_ops {
 	/* Release the end; no call up follows. Ends cleanly only if both
 	 * directions are finished, and as a reset with this reason if not. */
 	void (*drop)(struct end *e, enum reason why);
+	/* Should what is new rather go over another end? NULL: never. */
+	bool (*worn)(const struct end *e);
 };
 
 struct end_events {
@@ -90,6 +93,11 @@ static inline void end_read(struct end *e, size_t max)
 static inline void end_left(struct end *e, size_t n)
 {
 	e->ops->left(e, n);
+}
+
+static inline bool end_worn(const struct end *e)
+{
+	return e->ops->worn && e->ops->worn(e);
 }
 
 static inline void end_drop(struct end *e, enum reason why)

@@ -13,6 +13,7 @@
 #define FENCE_MS    500   /* for the answer to a fence */
 #define SILENCE_MS  30000 /* after which a held FIN is said */
 #define ECHO_MS     5000  /* for the peer's INTERRUPT behind ours */
+#define CHOKE_MS    8000  /* a choking stream that lets nothing go */
 #define PROBES_MAX  12
 #define FENCE_FIRST '!'           /* no id of gowsp's or ours begins so */
 #define CHOKE_HIGH  (1024 * 1024) /* held by one stream */
@@ -113,6 +114,46 @@ static void on_due(struct stream *s)
 	}
 }
 
+static void unchoke(struct stream *s)
+{
+	if (!s->go.choking)
+		return;
+	s->go.choking = false;
+	DL_DELETE2(s->mux->chokes, s, go.choke_prev, go.choke_next);
+	s->mux->ops->wake(s->mux->ctx); /* it looks at mux_choked() */
+}
+
+/* From now on, or anew: something of it has left. */
+static void choke(struct stream *s)
+{
+	struct mux *m = s->mux;
+
+	s->go.choke_due = 0;
+	m->new_due = true;
+	if (!s->go.choking)
+		DL_APPEND2(m->chokes, s, go.choke_prev, go.choke_next);
+	s->go.choking = true;
+	m->ops->wake(m->ctx);
+}
+
+/* Nobody reads it. Alone it may stay so. */
+static void on_choke_due(struct stream *s)
+{
+	s->go.choke_due = 0;
+	if (mux_streams(s->mux) == 1)
+		return;
+	unchoke(s);
+	stream_abort(s, REASON_LIMIT);
+}
+
+static void set_due(struct mux *m, uint64_t *due, uint32_t wait)
+{
+	if (!*due)
+		*due = m->now + wait;
+	if (!m->due || *due < m->due)
+		m->due = *due;
+}
+
 void gowsp_tick(struct mux *m)
 {
 	struct stream *s, *next;
@@ -122,24 +163,15 @@ void gowsp_tick(struct mux *m)
 	DL_FOREACH_SAFE2(m->dues, s, next, go.due_next)
 	if (s->go.due && s->go.due <= m->now)
 		on_due(s);
+	DL_FOREACH_SAFE2(m->chokes, s, next, go.choke_next)
+	if (s->go.choke_due && s->go.choke_due <= m->now)
+		on_choke_due(s);
 	m->due = 0;
 	m->new_due = false;
 	DL_FOREACH2(m->dues, s, go.due_next)
-	{
-		if (!s->go.due)
-			s->go.due = m->now + s->go.wait;
-		if (!m->due || s->go.due < m->due)
-			m->due = s->go.due;
-	}
-}
-
-static void unchoke(struct stream *s)
-{
-	if (!s->go.choking)
-		return;
-	s->go.choking = false;
-	s->mux->choked--;
-	s->mux->ops->wake(s->mux->ctx); /* it looks at mux_choked() */
+	set_due(m, &s->go.due, s->go.wait);
+	DL_FOREACH2(m->chokes, s, go.choke_next)
+	set_due(m, &s->go.choke_due, CHOKE_MS);
 }
 
 void gowsp_clear(struct stream *s)
@@ -298,16 +330,14 @@ void gowsp_heard(struct stream *s)
 	}
 }
 
-static void watch_choke(struct stream *s)
+static void watch_choke(struct stream *s, bool left)
 {
 	uint32_t held = window_held(&s->win);
 
-	if (held > CHOKE_HIGH && !s->go.choking) {
-		s->go.choking = true;
-		s->mux->choked++;
-	} else if (held < CHOKE_LOW) {
+	if (held < CHOKE_LOW)
 		unchoke(s);
-	}
+	else if (s->go.choking ? left : held > CHOKE_HIGH)
+		choke(s);
 }
 
 /* Nothing was promised: the window only counts what is held. */
@@ -319,7 +349,7 @@ void gowsp_hold(struct stream *s, struct buf *b)
 	}
 	s->win.size += b->len;
 	bufq_put(&s->in, b);
-	watch_choke(s);
+	watch_choke(s, false);
 	stream_note(s);
 }
 
@@ -327,7 +357,7 @@ void gowsp_left(struct stream *s, size_t n)
 {
 	s->win.size -= (uint32_t)n;
 	budget_give(s->mux->config.budget, n);
-	watch_choke(s);
+	watch_choke(s, true);
 }
 
 /* The peer has ended both directions: nobody would take more from us. */

@@ -20,6 +20,10 @@
  *	END	the fence has come back: INTERRUPT may go
  *	ECHO	INTERRUPT is out, and that of the peer is awaited
  *
+ * What nobody reads is held, up to a limit; beyond that the stream chokes the
+ * mux, which takes nothing more for any stream. A stream that lets nothing go
+ * for CHOKE_MS is reset then, if there are others.
+ *
  * A fence is an empty TRANSFER with an id that no stream has; gowsp answers it
  * with INTERRUPT. Everything has a deadline, if it does not.
  */
@@ -58,6 +62,8 @@ struct gowsp {
 	uint32_t wait;  /* milliseconds from the next look at the clock */
 	uint64_t due;   /* 0: not known before that */
 	struct stream *due_next, *due_prev;
+	uint64_t choke_due; /* the same, while it is choking */
+	struct stream *choke_next, *choke_prev;
 };
 
 /* Called by stream.c and mux.c, for streams of a mux that is not native. */

@@ -4,162 +4,40 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include <llhttp.h>
 #include <mbedtls/base64.h>
 
-#include "proto/token.h"
-
-#define FIRST_SIZE 2048 /* of the head's buffer, which doubles */
-#define LISTED_MAX 16   /* names in Connection fields */
-
-struct span {
-	const char *p;
-	size_t n;
-};
+#define METHOD_MAX 64
+#define PAIR_MAX   511 /* "user:password", both as RFC 1929 has them */
+#define LINES_MAX  512 /* bytes of the lines that we write ourselves */
 
 struct http1 {
-	llhttp_t parser; /* a second opinion on the head, then the body */
-	llhttp_settings_t settings;
-	llhttp_t reply; /* of the origin */
-	llhttp_settings_t reply_settings;
-	char *raw; /* the head as it came */
-	size_t len, size;
-	uint8_t *out; /* the head for the target */
-	size_t out_len;
-	struct addr target;
+	struct head head;
+	struct fields fields;
+	struct body body;
 	struct span method, uri, version;
-	struct span listed[LISTED_MAX]; /* by Connection */
-	int nlisted;
-	const char *auth;
-	bool authorized;
-	bool connect;
-	bool upgrade;  /* what follows may be another protocol */
-	bool complete; /* the body has ended */
-	bool broken;
-	bool granted; /* what follows is another protocol */
-	bool opaque;  /* the reply is not what llhttp takes */
-	bool over;    /* the reply has ended */
-	bool has_host;
+	struct span path; /* FORWARD: of uri */
+	struct addr target;
+	enum http1_kind kind;
+	bool auth;
+	char user[PAIR_MAX + 1]; /* of the last Proxy-Authorization */
+	const char *password;    /* within user; NULL: there was none */
+	bool upgrade;
+	uint64_t forwards; /* Max-Forwards that goes on */
+	bool counts;       /* and it does */
+	uint8_t *out;      /* the head for the target */
+	size_t out_len;
 	enum reason why;
 };
 
-/* Spans. */
-
-static bool is(struct span s, const char *word)
-{
-	return s.n == strlen(word) && strncasecmp(s.p, word, s.n) == 0;
-}
-
-static bool starts(struct span s, const char *word)
-{
-	return s.n >= strlen(word) && strncasecmp(s.p, word, strlen(word)) == 0;
-}
-
-static bool same(struct span a, struct span b)
-{
-	return a.n == b.n && strncasecmp(a.p, b.p, a.n) == 0;
-}
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static struct span trim(struct span s)
-{
-	while (s.n && is_blank(*s.p)) {
-		s.p++;
-		s.n--;
-	}
-	while (s.n && is_blank(s.p[s.n - 1]))
-		s.n--;
-	return s;
-}
-
-/* Cut s at the first c; the rest goes to *rest. False: there is no c. */
-static bool cut(struct span *s, char c, struct span *rest)
-{
-	const char *at = memchr(s->p, c, s->n);
-
-	if (!at)
-		return false;
-	rest->p = at + 1;
-	rest->n = s->n - (size_t)(at - s->p) - 1;
-	s->n = (size_t)(at - s->p);
-	return true;
-}
-
-/* The next element of a list (RFC 9110 section 5.6.1). */
-static bool next_element(struct span *list, struct span *out)
-{
-	struct span rest = {list->p, 0};
-
-	while (list->n) {
-		*out = *list;
-		rest = (struct span){list->p + list->n, 0};
-		cut(out, ',', &rest);
-		*list = rest;
-		*out = trim(*out);
-		if (out->n)
-			return true;
-	}
-	return false;
-}
-
-/* llhttp's events. */
-
-static int on_complete(llhttp_t *p)
-{
-	struct http1 *h = p->data;
-
-	h->complete = true;
-	return HPE_PAUSED;
-}
-
-/* RFC 9112 section 6.3: an answer to HEAD has no body, nor have these. */
-static int on_reply_head(llhttp_t *p)
-{
-	struct http1 *h = p->data;
-
-	if (p->status_code == 101) {
-		h->granted = h->upgrade;
-		return 2;
-	}
-	return is(h->method, "HEAD") || p->status_code == 204 ||
-	       p->status_code == 304;
-}
-
-/* RFC 9110 section 15.2: 1xx come before the answer. */
-static int on_reply_complete(llhttp_t *p)
-{
-	struct http1 *h = p->data;
-
-	if (p->status_code < 200)
-		return 0;
-	h->over = true;
-	return HPE_PAUSED;
-}
-
-/* Life. */
-
-struct http1 *http1_new(const char *auth)
+struct http1 *http1_new(bool auth)
 {
 	struct http1 *h = calloc(1, sizeof(*h));
 
 	if (!h)
 		return NULL;
-	llhttp_settings_init(&h->settings);
-	h->settings.on_message_complete = on_complete;
-	llhttp_init(&h->parser, HTTP_REQUEST, &h->settings);
-	h->parser.data = h;
+	head_init(&h->head, HEAD_REQUEST);
 	h->auth = auth;
-	llhttp_settings_init(&h->reply_settings);
-	h->reply_settings.on_headers_complete = on_reply_head;
-	h->reply_settings.on_message_complete = on_reply_complete;
-	llhttp_init(&h->reply, HTTP_RESPONSE, &h->reply_settings);
-	h->reply.data = h;
 	return h;
 }
 
@@ -167,173 +45,161 @@ void http1_free(struct http1 *h)
 {
 	if (!h)
 		return;
-	free(h->raw);
+	head_done(&h->head);
+	body_done(&h->body);
 	free(h->out);
+	explicit_bzero(h->user, sizeof(h->user));
 	free(h);
 }
 
-/* Looking at the head. */
-
-/* A field line without its CRLF (RFC 9112 section 5). */
-static bool split_field(struct span line, struct span *name, struct span *value)
+/* The request line: "METHOD target HTTP/1.x", one blank each (RFC 9112 section
+ * 3). */
+static enum reason read_line(struct http1 *h)
 {
-	*name = line;
-	if (!cut(name, ':', value) || name->n == 0 || is_blank(name->p[0]) ||
-	    is_blank(name->p[name->n - 1]))
-		return false;
-	*value = trim(*value);
-	return true;
+	h->method = head_first(&h->head);
+	if (!span_cut(&h->method, ' ', &h->uri) ||
+	    !span_cut(&h->uri, ' ', &h->version))
+		return REASON_BAD_REQUEST;
+	if (h->uri.n > HEAD_TARGET_MAX)
+		return REASON_URI_TOO_LONG;
+	if (!span_is_token(h->method) || h->method.n > METHOD_MAX ||
+	    h->uri.n == 0 || h->version.n != 8 ||
+	    (memcmp(h->version.p, "HTTP/1.1", 8) != 0 &&
+	     memcmp(h->version.p, "HTTP/1.0", 8) != 0))
+		return REASON_BAD_REQUEST;
+	return REASON_DONE;
 }
 
-/* The next line of the head; the request line is the first. */
-static bool next_line(struct span *rest, struct span *line)
+bool http1_is_v10(const struct http1 *h)
 {
-	const char *end = memchr(rest->p, '\r', rest->n);
-
-	if (!end || end == rest->p)
-		return false;
-	line->p = rest->p;
-	line->n = (size_t)(end - rest->p);
-	rest->p = end + 2;
-	rest->n -= line->n + 2;
-	return true;
+	return h->version.p[7] == '0';
 }
 
-/* RFC 9110 section 7.6.1: what Connection lists is for us. Framing and Host
- * are not: a request that says so means to deceive. */
-static bool take_connection(struct http1 *h, struct span value)
+/* Methods are case-sensitive (RFC 9110 section 9.1). */
+static bool is_method(const struct http1 *h, const char *name)
 {
-	struct span word;
+	return h->method.n == strlen(name) &&
+	       memcmp(h->method.p, name, h->method.n) == 0;
+}
 
-	while (next_element(&value, &word)) {
-		if (is(word, "content-length") ||
-		    is(word, "transfer-encoding") || is(word, "host"))
+/* RFC 9112 section 6.3, and what it leaves open, closed. */
+static bool is_well_framed(const struct http1 *h)
+{
+	const struct fields *f = &h->fields;
+	bool body = f->ncodings || f->length;
+
+	if (f->nlengths > 1 || f->ncodings > 1 ||
+	    (f->ncodings && (f->nlengths || !f->chunked || http1_is_v10(h))))
+		return false;
+	return !body || !(is_method(h, "CONNECT") || is_method(h, "TRACE"));
+}
+
+/* RFC 9112 section 3.2: the value matters to nobody, but must be one. */
+static bool is_good_host(const struct http1 *h)
+{
+	const struct fields *f = &h->fields;
+
+	if (f->nhosts == 0)
+		return http1_is_v10(h);
+	for (size_t i = 0; i < f->host.n; i++)
+		if (f->host.p[i] <= ' ' || f->host.p[i] > '~' ||
+		    strchr("/?#@,\\", f->host.p[i]))
 			return false;
-		if (h->nlisted == LISTED_MAX)
-			return false;
-		h->listed[h->nlisted++] = word;
-	}
-	return true;
+	return f->nhosts == 1;
 }
 
 /* RFC 7617 section 2. */
-static bool is_authorized(const char *auth, struct span value)
+static void read_credentials(struct http1 *h)
 {
-	unsigned char pair[512];
+	struct span value = h->fields.authorization;
+	char *password = h->user;
 	size_t n;
 
-	if (!starts(value, "basic "))
-		return false;
-	value = trim((struct span){value.p + 6, value.n - 6});
-	if (mbedtls_base64_decode(pair, sizeof(pair) - 1, &n,
-				  (const unsigned char *)value.p, value.n))
-		return false;
-	pair[n] = 0;
-	return token_equal(auth, (const char *)pair);
+	if (!span_starts(value, "basic "))
+		return;
+	value = span_trim((struct span){value.p + 6, value.n - 6});
+	if (mbedtls_base64_decode((unsigned char *)h->user, PAIR_MAX, &n,
+				  (const unsigned char *)value.p, value.n) ||
+	    memchr(h->user, 0, n))
+		return;
+	/* The head may stay for long. */
+	explicit_bzero(h->head.bytes + (value.p - h->head.bytes), value.n);
+	h->user[n] = 0;
+	strsep(&password, ":"); /* NULL: no colon */
+	h->password = password;
 }
 
-struct framing {
-	int hosts, lengths, codings;
-	bool upgrade;
-};
-
-static bool look_at_field(struct http1 *h, struct framing *f, struct span name,
-			  struct span value)
+/* The host and the port of uri, which may be left out. */
+static enum reason read_authority(struct http1 *h, struct span at)
 {
-	if (is(name, "host"))
-		f->hosts++;
-	else if (is(name, "content-length"))
-		f->lengths++;
-	else if (is(name, "upgrade"))
-		f->upgrade = true;
-	else if (is(name, "proxy-authorization"))
-		h->authorized = h->auth && is_authorized(h->auth, value);
-	else if (is(name, "connection"))
-		return take_connection(h, value);
-	else if (is(name, "transfer-encoding")) {
-		f->codings++;
-		return is(value, "chunked");
+	char text[ADDR_TEXT_MAX];
+	size_t n = at.n;
+
+	if (n == 0 || n + 4 > sizeof(text) || memchr(at.p, '@', n))
+		return REASON_BAD_REQUEST;
+	memcpy(text, at.p, n);
+	if (addr_parse(text, n, &h->target) == ADDR_EPORT) {
+		if (text[n - 1] == ':')
+			n--;
+		memcpy(text + n, ":80", 3);
+		n += 3;
 	}
-	return true;
+	return addr_parse(text, n, &h->target) == ADDR_OK ? REASON_DONE
+							  : REASON_BAD_ADDRESS;
 }
 
-static bool lists(const struct http1 *h, const char *word)
-{
-	for (int i = 0; i < h->nlisted; i++)
-		if (is(h->listed[i], word))
-			return true;
-	return false;
-}
-
-static bool look_at_fields(struct http1 *h, struct span rest)
-{
-	struct framing f = {.hosts = 0};
-	struct span line, name, value;
-	bool v10 = is(h->version, "HTTP/1.0");
-
-	while (next_line(&rest, &line))
-		if (!split_field(line, &name, &value) ||
-		    !look_at_field(h, &f, name, value))
-			return false;
-	if (f.hosts > 1 || (f.hosts == 0 && !v10) || f.lengths > 1 ||
-	    f.codings > 1 || (f.lengths && f.codings) || (f.codings && v10))
-		return false;
-	h->upgrade = f.upgrade && lists(h, "upgrade") && !v10;
-	return true;
-}
-
-/* "METHOD target HTTP/1.x", one blank each (RFC 9112 section 3). */
-static bool split_request_line(struct http1 *h, struct span line)
-{
-	h->method = line;
-	if (!cut(&h->method, ' ', &h->uri) || !cut(&h->uri, ' ', &h->version))
-		return false;
-	return h->method.n && h->uri.n &&
-	       (is(h->version, "HTTP/1.1") || is(h->version, "HTTP/1.0"));
-}
-
-/* RFC 9112 section 3.2.2. uri becomes what the target is asked for. */
+/* RFC 9112 section 3.2.2. */
 static enum reason read_absolute(struct http1 *h)
 {
 	struct span u = h->uri;
-	char host[ADDR_TEXT_MAX];
 	size_t n = 0;
 
-	if (!starts(u, "http://"))
-		return starts(u, "https://") ? REASON_BAD_COMMAND
-					     : REASON_BAD_REQUEST;
+	if (!span_starts(u, "http://"))
+		return span_starts(u, "https://") ? REASON_BAD_COMMAND
+						  : REASON_BAD_REQUEST;
+	if (memchr(u.p, '#', u.n))
+		return REASON_BAD_REQUEST;
 	u.p += 7;
 	u.n -= 7;
 	while (n < u.n && u.p[n] != '/' && u.p[n] != '?')
 		n++;
-	if (n == 0 || n + 4 > sizeof(host) || memchr(u.p, '#', u.n) ||
-	    memchr(u.p, '@', n))
-		return REASON_BAD_REQUEST;
-	memcpy(host, u.p, n);
-	/* the port may be left out */
-	if (addr_parse(host, n, &h->target) == ADDR_EPORT) {
-		if (host[n - 1] == ':')
-			n--;
-		memcpy(host + n, ":80", 3);
-		n += 3;
-	}
-	if (addr_parse(host, n, &h->target) != ADDR_OK)
-		return REASON_BAD_ADDRESS;
-	n = 0;
-	while (n < u.n && u.p[n] != '/' && u.p[n] != '?')
-		n++;
-	h->uri = (struct span){u.p + n, u.n - n};
-	return REASON_DONE;
+	h->path = (struct span){u.p + n, u.n - n};
+	return read_authority(h, (struct span){u.p, n});
+}
+
+/* RFC 9110 section 7.6.2. */
+static void count_forwards(struct http1 *h)
+{
+	if (!is_method(h, "TRACE") && !is_method(h, "OPTIONS"))
+		return;
+	if (!span_number(h->fields.max_forwards, &h->forwards))
+		return;
+	if (h->forwards == 0)
+		h->kind = HTTP1_LOCAL;
+	else
+		h->forwards--;
+	h->counts = true;
 }
 
 static enum reason read_target(struct http1 *h)
 {
-	h->connect = is(h->method, "CONNECT") && h->method.p[0] == 'C';
-	if (!h->connect)
-		return read_absolute(h);
-	return addr_parse(h->uri.p, h->uri.n, &h->target) == ADDR_OK
-		       ? REASON_DONE
-		       : REASON_BAD_ADDRESS;
+	enum reason why;
+
+	if (is_method(h, "CONNECT")) {
+		h->kind = HTTP1_CONNECT;
+		return addr_parse(h->uri.p, h->uri.n, &h->target) == ADDR_OK
+			       ? REASON_DONE
+			       : REASON_BAD_ADDRESS;
+	}
+	if (h->uri.p[0] == '/' ||
+	    (span_is(h->uri, "*") && is_method(h, "OPTIONS"))) {
+		h->kind = HTTP1_LOCAL;
+		return REASON_DONE;
+	}
+	h->kind = HTTP1_FORWARD;
+	why = read_absolute(h);
+	count_forwards(h);
+	return why;
 }
 
 /* Writing the head for the target. */
@@ -349,27 +215,25 @@ static void put_text(struct http1 *h, const char *text)
 	put(h, text, strlen(text));
 }
 
-static bool is_for_us(const struct http1 *h, struct span name)
+static void put_field(struct http1 *h, struct span name, struct span value)
 {
-	if (is(name, "upgrade"))
-		return !h->upgrade;
-	if (is(name, "host") || is(name, "connection") ||
-	    is(name, "keep-alive") || is(name, "te") || starts(name, "proxy-"))
-		return true;
-	for (int i = 0; i < h->nlisted; i++)
-		if (same(name, h->listed[i]))
-			return true;
-	return false;
+	put(h, name.p, name.n);
+	put_text(h, ": ");
+	put(h, value.p, value.n);
+	put_text(h, "\r\n");
 }
 
 /* "/path?query" in all its short forms. */
-static void put_uri(struct http1 *h)
+static void put_line(struct http1 *h)
 {
-	if (h->uri.n == 0 && is(h->method, "OPTIONS"))
+	put(h, h->method.p, h->method.n);
+	put_text(h, " ");
+	if (h->path.n == 0 && is_method(h, "OPTIONS"))
 		put_text(h, "*");
-	else if (h->uri.n == 0 || h->uri.p[0] == '?')
+	else if (h->path.n == 0 || h->path.p[0] == '?')
 		put_text(h, "/");
-	put(h, h->uri.p, h->uri.n);
+	put(h, h->path.p, h->path.n);
+	put_text(h, " HTTP/1.1\r\n");
 }
 
 static void put_host(struct http1 *h)
@@ -384,111 +248,156 @@ static void put_host(struct http1 *h)
 	put_text(h, "\r\n");
 }
 
-static bool write_head(struct http1 *h, struct span rest)
+/* What the fields that end here say to the next hop. */
+static void put_hop(struct http1 *h)
 {
-	struct span line, name, value;
+	const struct fields *f = &h->fields;
+	char text[LINES_MAX / 2];
 
-	/* a line of four bytes, "a:\r\n", may become one of five */
-	h->out = malloc(2 * h->len + ADDR_TEXT_MAX + 128);
-	if (!h->out)
-		return false;
-	put(h, h->method.p, h->method.n);
-	put_text(h, " ");
-	put_uri(h);
-	put_text(h, " ");
-	put(h, h->version.p, h->version.n);
-	put_text(h, "\r\n");
-	put_host(h);
-	while (next_line(&rest, &line)) {
-		if (!split_field(line, &name, &value) || is_for_us(h, name))
-			continue;
-		put(h, name.p, name.n);
-		put_text(h, ": ");
-		put(h, value.p, value.n);
-		put_text(h, "\r\n");
+	snprintf(text, sizeof(text), "Via: 1.%c wsp\r\n", h->version.p[7]);
+	put_text(h, text);
+	if (h->counts) {
+		snprintf(text, sizeof(text), "Max-Forwards: %llu\r\n",
+			 (unsigned long long)h->forwards);
+		put_text(h, text);
 	}
-	put_text(h, h->upgrade ? "Connection: Upgrade\r\n\r\n"
-			       : "Connection: close\r\n\r\n");
+	if (f->nlengths) {
+		snprintf(text, sizeof(text), "Content-Length: %llu\r\n",
+			 (unsigned long long)f->length);
+		put_text(h, text);
+	}
+	if (f->chunked)
+		put_text(h, "Transfer-Encoding: chunked\r\n");
+	if (f->trailers)
+		put_text(h, "TE: trailers\r\n");
+	if (h->upgrade)
+		put_text(h, f->trailers ? "Connection: Upgrade, TE\r\n"
+					: "Connection: Upgrade\r\n");
+	else if (http1_is_last(h))
+		put_text(h, f->trailers ? "Connection: close, TE\r\n"
+					: "Connection: close\r\n");
+	else if (f->trailers)
+		put_text(h, "Connection: TE\r\n");
+	put_text(h, "\r\n");
+}
+
+static bool goes_on(const struct http1 *h, struct span name)
+{
+	if (span_is(name, "upgrade"))
+		return h->upgrade;
+	if (span_is(name, "max-forwards"))
+		return !h->counts;
+	if (span_is(name, "host") || span_starts(name, "proxy-"))
+		return false; /* Proxy-Status is of answers only */
+	return !fields_end_here(&h->fields, name);
+}
+
+static bool make_room(struct http1 *h)
+{
+	free(h->out);
+	h->out_len = 0;
+	h->out = malloc(h->head.len + HEAD_FIELDS_MAX + ADDR_TEXT_MAX +
+			LINES_MAX);
+	return h->out != NULL;
+}
+
+static bool write_head(struct http1 *h)
+{
+	struct span name, value;
+	size_t at = 0;
+
+	if (!make_room(h))
+		return false;
+	put_line(h);
+	put_host(h);
+	while (head_next(&h->head, &at, &name, &value))
+		if (goes_on(h, name))
+			put_field(h, name, value);
+	put_hop(h);
 	return true;
+}
+
+/* Where the body ends: what llhttp says must be the same. It is shown values
+ * without the blanks around them, as they go on: its versions differ on tabs.
+ */
+static enum reason read_body(struct http1 *h)
+{
+	const struct fields *f = &h->fields;
+	enum body_kind kind = f->chunked        ? BODY_CHUNKED
+			      : f->nlengths > 0 ? BODY_LENGTH
+						: BODY_NONE;
+	struct span first = head_first(&h->head), name, value;
+	size_t at = 0;
+
+	if (!make_room(h))
+		return REASON_NO_MEMORY;
+	put_text(h, h->kind == HTTP1_CONNECT ? "CONNECT" : "POST");
+	put(h, first.p + h->method.n, first.n - h->method.n);
+	put_text(h, "\r\n");
+	while (head_next(&h->head, &at, &name, &value))
+		put_field(h, name, value);
+	put_text(h, "\r\n");
+	body_init(&h->body, kind, f->length, HTTP_REQUEST, (char *)h->out,
+		  h->out_len);
+	explicit_bzero(h->out, h->out_len); /* with the credentials */
+	h->out_len = 0;
+	return h->body.broken ? REASON_BAD_REQUEST : REASON_DONE;
 }
 
 /* The head is complete. */
 static enum reason finish(struct http1 *h)
 {
-	struct span rest = {h->raw, h->len}, line;
-	enum llhttp_errno err = llhttp_execute(&h->parser, h->raw, h->len);
-	enum reason why;
+	enum reason why = read_line(h);
 
-	if (err != HPE_OK && err != HPE_PAUSED && err != HPE_PAUSED_UPGRADE)
+	if (why == REASON_DONE)
+		why = fields_read(&h->fields, &h->head);
+	if (why != REASON_DONE)
+		return why;
+	if (!is_well_framed(h) || !is_good_host(h))
 		return REASON_BAD_REQUEST;
-	if (!next_line(&rest, &line) || !split_request_line(h, line) ||
-	    !look_at_fields(h, rest))
-		return REASON_BAD_REQUEST;
-	/* llhttp must have seen the same: a body, another protocol, or none */
-	if (err == HPE_PAUSED_UPGRADE &&
-	    !(h->upgrade || is(h->method, "CONNECT")))
-		return REASON_BAD_REQUEST;
-	if (h->auth && !h->authorized)
-		return REASON_PROXY_AUTH;
+	h->upgrade = h->fields.upgrade && !http1_is_v10(h) &&
+		     fields_list(&h->fields, "upgrade");
 	why = read_target(h);
-	if (why == REASON_DONE && !h->connect && !write_head(h, rest))
+	if (why != REASON_DONE)
+		return why;
+	h->auth = h->auth && h->kind != HTTP1_LOCAL;
+	why = read_body(h);
+	if (why == REASON_DONE && h->kind == HTTP1_FORWARD && !write_head(h))
 		return REASON_NO_MEMORY;
-	return why;
-}
-
-static bool grow(struct http1 *h)
-{
-	size_t size = h->size ? 2 * h->size : FIRST_SIZE;
-	char *p;
-
-	if (h->len < h->size)
-		return true;
-	p = realloc(h->raw, size);
-	if (!p)
-		return false;
-	h->raw = p;
-	h->size = size;
-	return true;
-}
-
-/* RFC 9112 section 2.2: lines end with CRLF, and with nothing else. */
-static bool is_allowed(const struct http1 *h, char c)
-{
-	bool after_cr = h->len && h->raw[h->len - 1] == '\r';
-
-	return c != 0 && after_cr == (c == '\n') && !(h->len == 0 && c == '\r');
-}
-
-static bool is_end(const struct http1 *h)
-{
-	return h->len >= 4 && memcmp(h->raw + h->len - 4, "\r\n\r\n", 4) == 0;
-}
-
-static enum reason take(struct http1 *h, char c)
-{
-	if (h->len == HTTP1_HEAD_MAX)
-		return REASON_TOO_LARGE;
-	if (!is_allowed(h, c))
-		return REASON_BAD_REQUEST;
-	if (!grow(h))
-		return REASON_NO_MEMORY;
-	h->raw[h->len++] = c;
-	return REASON_DONE;
+	if (why != REASON_DONE || !h->auth)
+		return why;
+	read_credentials(h);
+	return h->password ? REASON_DONE : REASON_PROXY_AUTH;
 }
 
 enum http1_state http1_feed(struct http1 *h, const uint8_t *p, size_t n,
 			    size_t *used)
 {
-	*used = 0;
-	while (*used < n && h->why == REASON_DONE) {
-		h->why = take(h, (char)p[(*used)++]);
-		if (h->why == REASON_DONE && is_end(h)) {
-			h->why = finish(h);
-			if (h->why == REASON_DONE)
-				return HTTP1_DONE;
-		}
+	switch (head_feed(&h->head, p, n, used)) {
+	case HEAD_MORE:
+		return HTTP1_MORE;
+	case HEAD_FAILED:
+		h->why = h->head.why;
+		return HTTP1_FAILED;
+	case HEAD_DONE:
+		break;
 	}
-	return h->why == REASON_DONE ? HTTP1_MORE : HTTP1_FAILED;
+	h->why = finish(h);
+	if (h->why != REASON_DONE)
+		return HTTP1_FAILED;
+	return h->auth ? HTTP1_AUTH : HTTP1_DONE;
+}
+
+void http1_credentials(const struct http1 *h, const char **user,
+		       const char **password)
+{
+	*user = h->user;
+	*password = h->password;
+}
+
+void http1_admit(struct http1 *h)
+{
+	explicit_bzero(h->user, sizeof(h->user));
 }
 
 enum reason http1_why(const struct http1 *h)
@@ -496,9 +405,24 @@ enum reason http1_why(const struct http1 *h)
 	return h->why;
 }
 
-bool http1_is_connect(const struct http1 *h)
+enum http1_kind http1_kind(const struct http1 *h)
 {
-	return h->connect;
+	return h->kind;
+}
+
+struct span http1_method(const struct http1 *h)
+{
+	return h->method;
+}
+
+struct span http1_uri(const struct http1 *h)
+{
+	return h->uri;
+}
+
+const struct head *http1_fields(const struct http1 *h)
+{
+	return &h->head;
 }
 
 const struct addr *http1_target(const struct http1 *h)
@@ -512,71 +436,35 @@ const uint8_t *http1_head(const struct http1 *h, size_t *n)
 	return h->out;
 }
 
-size_t http1_body(struct http1 *h, const uint8_t *p, size_t n)
+struct body *http1_body(struct http1 *h)
 {
-	enum llhttp_errno err;
-
-	if (h->connect || h->granted)
-		return n;
-	if (h->complete || h->broken || n == 0)
-		return 0;
-	err = llhttp_execute(&h->parser, (const char *)p, n);
-	if (err == HPE_OK)
-		return n;
-	if (err == HPE_PAUSED)
-		return (size_t)((const uint8_t *)llhttp_get_error_pos(
-					&h->parser) -
-				p);
-	h->broken = true;
-	return 0;
+	return &h->body;
 }
 
-bool http1_broken(const struct http1 *h)
+bool http1_is_head(const struct http1 *h)
 {
-	return h->broken;
+	return is_method(h, "HEAD");
 }
 
-size_t http1_reply(struct http1 *h, const uint8_t *p, size_t n)
+bool http1_asks_upgrade(const struct http1 *h)
 {
-	enum llhttp_errno err;
-
-	if (h->connect || h->granted || h->opaque)
-		return n;
-	if (h->over)
-		return 0;
-	err = llhttp_execute(&h->reply, (const char *)p, n);
-	if (err == HPE_PAUSED)
-		return (size_t)((const uint8_t *)llhttp_get_error_pos(
-					&h->reply) -
-				p);
-	h->opaque = err != HPE_OK && !h->granted;
-	return n;
+	return h->upgrade;
 }
 
-bool http1_over(const struct http1 *h)
+bool http1_is_last(const struct http1 *h)
 {
-	return h->over;
+	return http1_is_v10(h) || fields_list(&h->fields, "close");
 }
 
-size_t http1_write_reply(char *out, enum reason why)
+bool http1_may_repeat(const struct http1 *h)
 {
-	const char *text = reason_text(why);
+	static const char *const idempotent[] = {
+		"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", NULL};
 
-	if (why == REASON_DONE)
-		return (size_t)snprintf(
-			out, HTTP1_REPLY_MAX,
-			"HTTP/1.1 200 Connection established\r\n\r\n");
-	return (size_t)snprintf(out, HTTP1_REPLY_MAX,
-				"HTTP/1.1 %d %s\r\n"
-				"Content-Type: text/plain\r\n"
-				"Content-Length: %zu\r\n"
-				"Connection: close\r\n"
-				"%s\r\n"
-				"wsp: %s\n",
-				reason_http(why), text, strlen(text) + 6,
-				why == REASON_PROXY_AUTH
-					? "Proxy-Authenticate: Basic "
-					  "realm=\"wsp\"\r\n"
-					: "",
-				text);
+	for (const char *const *name = idempotent; *name; name++)
+		if (is_method(h, *name))
+			return h->body.kind == BODY_NONE ||
+			       (h->body.kind == BODY_LENGTH &&
+				h->fields.length == 0);
+	return false;
 }

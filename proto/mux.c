@@ -96,7 +96,7 @@ size_t mux_backlog(const struct mux *m)
 
 bool mux_choked(const struct mux *m)
 {
-	return m->choked > 0;
+	return m->chokes != NULL;
 }
 
 enum reason mux_error(const struct mux *m)

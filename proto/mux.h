@@ -55,6 +55,9 @@ struct mux_ops {
 	/* mux_pull() or mux_notify() have something to do: call them at the
 	 * end of the turn. Does nothing else. */
 	void (*wake)(void *ctx);
+	/* A whole step of bulk waits, which is still in the processor's
+	 * cache: mux_pull() it now, if it can go. Does nothing else. */
+	void (*hurry)(void *ctx);
 	/* The peer wants a stream to target: stream_accept() or
 	 * stream_refuse() it, at once or later. e is the callee's. */
 	void (*open)(void *ctx, struct end *e, const struct addr *target);
@@ -84,6 +87,8 @@ void mux_tick(struct mux *m, uint64_t now_ms);
 uint64_t mux_due(const struct mux *m);
 
 unsigned int mux_streams(const struct mux *m);
+/* Those of them that carry bulk: much data lately, in either direction. */
+unsigned int mux_bulk(struct mux *m);
 /* Bytes of control messages that wait: a peer that does not read must not be
  * listened to for ever. */
 size_t mux_backlog(const struct mux *m);

@@ -2,11 +2,7 @@
 #include "proto/socks5.h"
 
 #include <arpa/inet.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
-
-#include "proto/token.h"
 
 #define METHOD_NONE  0x00 /* no authentication required, section 3 */
 #define METHOD_USER  0x02 /* RFC 1929 */
@@ -19,9 +15,9 @@
 #define REPLY_HEAD   4 /* VER REP RSV ATYP */
 #define REQUEST_HEAD 5 /* the same, and the first byte of the address */
 
-enum state { GREETING, USER, REQUEST, OVER };
+enum state { GREETING, USER, VERDICT, REQUEST, OVER };
 
-void socks5_init(struct socks5 *s, const char *auth)
+void socks5_init(struct socks5 *s, bool auth)
 {
 	memset(s, 0, sizeof(*s));
 	s->auth = auth;
@@ -85,18 +81,18 @@ static enum socks5_event on_greeting(struct socks5 *s)
 	return SOCKS5_GREETED;
 }
 
+/* The texts get their ends where the message has its lengths. */
 static enum socks5_event on_user(struct socks5 *s)
 {
-	char pair[2 * 256];
 	size_t n = s->buf[1], m = s->buf[2 + n];
 
-	snprintf(pair, sizeof(pair), "%.*s:%.*s", (int)n, s->buf + 2, (int)m,
-		 s->buf + 3 + n);
-	memset(s->buf, 0, sizeof(s->buf));
-	s->len = 0;
-	if (!token_equal(s->auth, pair))
+	if (memchr(s->buf + 2, 0, n) || memchr(s->buf + 3 + n, 0, m)) {
+		explicit_bzero(s->buf, sizeof(s->buf));
 		return fail(s, REASON_PROXY_AUTH);
-	s->state = REQUEST;
+	}
+	s->buf[2 + n] = 0;
+	s->buf[3 + n + m] = 0;
+	s->state = VERDICT;
 	return SOCKS5_USER;
 }
 
@@ -147,6 +143,8 @@ enum socks5_event socks5_feed(struct socks5 *s, const uint8_t **p, size_t *n)
 	size_t want;
 
 	while (s->state != OVER) {
+		if (s->state == VERDICT)
+			return SOCKS5_USER;
 		want = messages[s->state].size(s);
 		if (want == 0)
 			return fail(s, REASON_BAD_REQUEST);
@@ -168,8 +166,18 @@ size_t socks5_method(const struct socks5 *s, uint8_t out[SOCKS5_REPLY_MAX])
 	return 2;
 }
 
-size_t socks5_user(uint8_t out[SOCKS5_REPLY_MAX])
+void socks5_credentials(const struct socks5 *s, const char **user,
+			const char **password)
 {
+	*user = (const char *)s->buf + 2;
+	*password = *user + s->buf[1] + 1;
+}
+
+size_t socks5_admit(struct socks5 *s, uint8_t out[SOCKS5_REPLY_MAX])
+{
+	explicit_bzero(s->buf, sizeof(s->buf));
+	s->len = 0;
+	s->state = REQUEST;
 	out[0] = USER_VERSION;
 	out[1] = 0;
 	return 2;
@@ -206,20 +214,29 @@ size_t socks5_reply(uint8_t out[SOCKS5_REPLY_MAX], enum reason why,
 	return 3 + write_bound(out + 3, bound);
 }
 
-size_t socks5_refusal(const struct socks5 *s, uint8_t out[SOCKS5_REPLY_MAX])
+static size_t refuse_user(uint8_t out[SOCKS5_REPLY_MAX])
 {
+	out[0] = USER_VERSION;
+	out[1] = 1;
+	return 2;
+}
+
+size_t socks5_refuse(const struct socks5 *s, enum reason why,
+		     uint8_t out[SOCKS5_REPLY_MAX])
+{
+	if (s->state == VERDICT)
+		return refuse_user(out);
 	switch (s->why) {
 	case REASON_FORBIDDEN: /* the greeting */
 		out[0] = SOCKS5_VERSION;
 		out[1] = METHOD_NO;
 		return 2;
 	case REASON_PROXY_AUTH:
-		out[0] = USER_VERSION;
-		out[1] = 1;
-		return 2;
+		return refuse_user(out);
+	case REASON_DONE:
 	case REASON_BAD_COMMAND:
 	case REASON_BAD_ADDRESS:
-		return socks5_reply(out, s->why, NULL);
+		return socks5_reply(out, why, NULL);
 	default:
 		return 0;
 	}

@@ -11,9 +11,8 @@
 
 #define HEAVY_READ  (16 * 1024) /* a message this large makes a stream heavy */
 #define HEAVY_RUN   64          /* for its next so many messages */
-#define LIGHT_MS    20          /* small data keeps messages short so long */
-#define LIGHT_CHUNK (128 * 1024)
 #define TIGHT_CHUNK (16 * 1024) /* when memory is short */
+#define LAST_CHUNK  2048        /* when there is hardly any */
 
 enum { RING_NONE, RING_LIGHT, RING_HEAVY };
 
@@ -116,15 +115,19 @@ struct stream *stream_new(struct mux *m, const uint8_t *id, size_t id_len)
 void stream_free(struct stream *s)
 {
 	struct mux *m = s->mux;
+	/* towards gowsp, what is held; nothing was promised */
+	uint32_t plain = m->config.native ? m->config.grant : s->win.size;
 
 	unnote(s);
 	unring(s);
 	ungive(s);
+	stream_unbulk(s);
 	gowsp_clear(s);
 	mux_forget(m, s);
 	bufq_clear(&s->queue);
 	bufq_clear(&s->in);
-	budget_give(m->config.budget, s->win.size);
+	budget_give_extra(m->config.budget, s->win.size - plain);
+	budget_give(m->config.budget, plain);
 	m->config.budget->grown -= s->grown;
 	free(s->target);
 	free(s->bound);
@@ -164,6 +167,7 @@ bool stream_data(struct stream *s, struct buf *b)
 {
 	if (s->state == STREAM_DEAD)
 		return true; /* crossed with what ended it */
+	stream_moved(s, b->len);
 	if (!native(s)) {
 		gowsp_heard(s);
 		if (s->rx == HALF_OPEN)
@@ -209,17 +213,20 @@ void stream_own(struct stream *s)
 static uint32_t chunk(const struct stream *s)
 {
 	const struct mux *m = s->mux;
-	bool light = m->now < m->config.pace->light_until;
+	uint32_t step = pace_step(m->config.pace, m->now);
 
-	return light && m->config.max_data > LIGHT_CHUNK ? LIGHT_CHUNK
-							 : m->config.max_data;
+	return step < m->config.max_data ? step : m->config.max_data;
 }
 
 /* Half of the memory is in bufs, of this process and not only of this stream:
- * each may queue a little, so that none stands still. */
-static bool is_tight(const struct mux *m)
+ * each may queue a little, so that none stands still, or next to nothing when
+ * it is three quarters. */
+static size_t tight(const struct mux *m, size_t most)
 {
-	return m->config.pool->inuse > m->config.budget->limit / 2;
+	size_t inuse = m->config.pool->inuse, limit = m->config.budget->limit;
+	size_t chunk = inuse > limit / 4 * 3 ? LAST_CHUNK : TIGHT_CHUNK;
+
+	return inuse > limit / 2 && most > chunk ? chunk : most;
 }
 
 static size_t room(const struct stream *s)
@@ -228,11 +235,12 @@ static size_t room(const struct stream *s)
 
 	if (s->tx != HALF_OPEN || s->state == STREAM_DEAD)
 		return most; /* what comes is thrown away */
-	if (is_tight(s->mux) && most > TIGHT_CHUNK)
-		most = TIGHT_CHUNK;
-	if (s->credit < most)
-		most = s->credit;
-	return queued < most ? most - queued : 0;
+	most = tight(s->mux, most);
+	if (queued >= most || queued >= s->credit)
+		return 0;
+	/* a whole read, though less is left of a message: a part of one would
+	 * make every read from now on a part */
+	return s->credit - queued < most ? s->credit - queued : most;
 }
 
 /* What the user is told: one event each time. */
@@ -374,7 +382,7 @@ static void weigh(struct stream *s, uint32_t n)
 	else if (s->heavy)
 		s->heavy--;
 	else
-		m->config.pace->light_until = m->now + LIGHT_MS;
+		m->config.pace->light_until = m->now + PACE_LIGHT_MS;
 }
 
 struct buf *stream_pull_data(struct stream *s)
@@ -388,6 +396,7 @@ struct buf *stream_pull_data(struct stream *s)
 	if (native(s))
 		s->credit -= b->len;
 	weigh(s, b->len);
+	stream_moved(s, b->len);
 	msg_seal(b, s->id, s->id_len, WspCmd_TRANSFER);
 	if (s->credit == 0 && s->tx == HALF_OPEN) {
 		s->stuck = true;
@@ -423,6 +432,8 @@ static size_t end_send_(struct end *e, struct bufq *q)
 			stream_abort(s, REASON_NO_MEMORY);
 	}
 	stream_wake(s);
+	if (s->queue.bytes >= PACE_BULK && chunk(s) == PACE_BULK)
+		s->mux->ops->hurry(s->mux->ctx);
 	s->waiting = room(s) == 0;
 	return room(s);
 }

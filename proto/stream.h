@@ -42,11 +42,12 @@ struct stream {
 	struct stream *ring_next, *ring_prev; /* has something to pull */
 	struct stream *note_next, *note_prev; /* has something to tell */
 	struct stream *give_next, *give_prev; /* has credit to give */
+	struct stream *bulk_next, *bulk_prev; /* carries bulk */
 	uint8_t id[STREAM_ID_MAX];
 	uint8_t id_len;
 	uint8_t state, tx, rx; /* the enums above */
 	uint8_t ring;          /* which ring it is in, 0: none */
-	bool noted, giving;
+	bool noted, giving, bulk;
 	bool reading;    /* the user takes data */
 	bool offered;    /* open() is due */
 	bool opened;     /* opened() is due */
@@ -59,6 +60,9 @@ struct stream {
 	uint8_t why;     /* of DEAD, an enum reason */
 	uint32_t credit; /* what may still be sent */
 	uint32_t give;   /* credit that waits to be given */
+	uint32_t moved;  /* in both directions since slot, up to a limit */
+	uint64_t slot;
+	uint64_t bulk_at; /* when it was bulk last */
 	struct window win;
 	struct bufq queue;   /* to be sent */
 	struct bufq in;      /* to be told */
@@ -75,7 +79,10 @@ struct mux {
 	struct stream *rings[2]; /* small streams, heavy streams */
 	struct stream *notes;
 	struct stream *gives;
-	struct stream *dues; /* not native: those that wait */
+	struct stream *bulks;
+	unsigned int nbulk;
+	struct stream *dues;   /* not native: those that wait */
+	struct stream *chokes; /* those that hold too much */
 	uint64_t due; /* when the first of them has, or before; 0: none */
 	bool new_due; /* one has begun to wait since the last tick */
 	struct bufq control; /* messages that go before data */
@@ -89,7 +96,6 @@ struct mux {
 	uint64_t next_id;
 	uint64_t now;
 	unsigned int light_run; /* small messages in a row */
-	unsigned int choked;    /* not native: streams that hold too much */
 	enum reason error;
 	bool gone; /* the channel is */
 };
@@ -131,6 +137,11 @@ void stream_first_grant(struct stream *s);
 void stream_give(struct stream *s);
 /* n bytes that were delivered have left the process. */
 void stream_left(struct stream *s, size_t n);
+
+/* bulk.c: */
+/* n bytes of its data have come, or gone out. */
+void stream_moved(struct stream *s, uint32_t n);
+void stream_unbulk(struct stream *s);
 
 /* mux.c: */
 struct stream *mux_find(struct mux *m, const uint8_t *id, size_t n);

@@ -7,9 +7,7 @@
 #include <mbedtls/sha256.h>
 #include <mbedtls/version.h>
 
-#define DIGEST 32
-
-static bool digest(const char *text, unsigned char out[DIGEST])
+bool token_digest(const char *text, uint8_t out[TOKEN_DIGEST])
 {
 	const char *p = text ? text : "";
 
@@ -21,14 +19,21 @@ static bool digest(const char *text, unsigned char out[DIGEST])
 #endif
 }
 
+unsigned int token_same(const uint8_t a[TOKEN_DIGEST],
+			const uint8_t b[TOKEN_DIGEST])
+{
+	volatile unsigned int diff = 0;
+
+	for (size_t i = 0; i < TOKEN_DIGEST; i++)
+		diff = diff | (unsigned int)(a[i] ^ b[i]);
+	return (diff - 1) >> (8 * sizeof(diff) - 1);
+}
+
 bool token_equal(const char *a, const char *b)
 {
-	volatile unsigned char diff = 0;
-	unsigned char da[DIGEST], db[DIGEST];
+	uint8_t da[TOKEN_DIGEST], db[TOKEN_DIGEST];
 
-	if (!digest(a, da) || !digest(b, db))
+	if (!token_digest(a, da) || !token_digest(b, db))
 		return false;
-	for (size_t i = 0; i < DIGEST; i++)
-		diff = (unsigned char)(diff | (da[i] ^ db[i]));
-	return diff == 0;
+	return token_same(da, db);
 }

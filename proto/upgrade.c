@@ -8,14 +8,13 @@
 
 #include <llhttp.h>
 
+#include "proto/field.h"
 #include "proto/upgrade_value.h"
 
-#define NAME_MAX_  32
-#define VALUE_MAX  1024
-#define DETAIL_MAX 64
+#define DETAIL_MAX 128
 
 /* Fields that matter, of either head. */
-enum field {
+enum kind {
 	FIELD_HOST,
 	FIELD_UPGRADE,
 	FIELD_CONNECTION,
@@ -30,6 +29,7 @@ enum field {
 	FIELD_WSP,
 	FIELD_LENGTH,
 	FIELD_TRANSFER,
+	FIELD_FORWARDED,
 	FIELD_COUNT,
 };
 
@@ -48,6 +48,7 @@ static const char *const names[FIELD_COUNT] = {
 	[FIELD_WSP] = "wsp",
 	[FIELD_LENGTH] = "content-length",
 	[FIELD_TRANSFER] = "transfer-encoding",
+	[FIELD_FORWARDED] = "x-forwarded-for",
 };
 
 struct upgrade {
@@ -57,10 +58,7 @@ struct upgrade {
 	size_t head; /* bytes so far */
 	char url[UPGRADE_PATH_MAX];
 	size_t url_len;
-	char name[NAME_MAX_]; /* of the field that arrives */
-	size_t name_len;
-	char value[VALUE_MAX];
-	size_t value_len;
+	struct field field;        /* that arrives */
 	uint8_t seen[FIELD_COUNT]; /* how often */
 	bool upgrades;             /* Upgrade: websocket */
 	bool connects;             /* Connection: upgrade */
@@ -73,11 +71,6 @@ struct upgrade {
 	enum reason why;
 	char detail[DETAIL_MAX];
 };
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
 
 /* llhttp's events. */
 
@@ -95,21 +88,13 @@ static int on_url(llhttp_t *p, const char *at, size_t n)
 
 static int on_name(llhttp_t *p, const char *at, size_t n)
 {
-	struct upgrade *u = p->data;
-
-	for (size_t i = 0; i < n; i++, u->name_len++)
-		if (u->name_len < sizeof(u->name) - 1)
-			u->name[u->name_len] = at[i];
+	field_name(&((struct upgrade *)p->data)->field, at, n);
 	return 0;
 }
 
 static int on_value(llhttp_t *p, const char *at, size_t n)
 {
-	struct upgrade *u = p->data;
-
-	for (size_t i = 0; i < n; i++, u->value_len++)
-		if (u->value_len < sizeof(u->value) - 1)
-			u->value[u->value_len] = at[i];
+	field_value(&((struct upgrade *)p->data)->field, at, n);
 	return 0;
 }
 
@@ -123,8 +108,20 @@ static bool copy(char *out, size_t size, const char *value)
 	return true;
 }
 
+/* Proxies append: the right end is what counts. */
+static void keep_forwarded(struct upgrade_request *r, const char *value)
+{
+	size_t n = strlen(r->forwarded), len = strlen(value);
+
+	if (n && n + 1 + len < sizeof(r->forwarded))
+		r->forwarded[n++] = ',';
+	else
+		n = 0;
+	memcpy(r->forwarded + n, value, len + 1);
+}
+
 /* False: the value cannot be right. */
-static bool keep(struct upgrade *u, enum field f, const char *value)
+static bool keep(struct upgrade *u, enum kind f, const char *value)
 {
 	struct upgrade_request *r = &u->req;
 	bool first = u->seen[f] == 1;
@@ -159,6 +156,9 @@ static bool keep(struct upgrade *u, enum field f, const char *value)
 		return true;
 	case FIELD_TRANSFER:
 		return !u->server;
+	case FIELD_FORWARDED:
+		keep_forwarded(r, value);
+		return true;
 	case FIELD_HOST:
 	case FIELD_PROTOCOL:
 	case FIELD_EXTENSIONS:
@@ -171,23 +171,19 @@ static bool keep(struct upgrade *u, enum field f, const char *value)
 static int on_field(llhttp_t *p)
 {
 	struct upgrade *u = p->data;
-	size_t name = u->name_len, value = u->value_len;
+	const struct field *field = &u->field;
 
-	u->name_len = u->value_len = 0;
-	if (name >= sizeof(u->name))
-		return 0;
-	u->name[name] = 0;
-	u->value[value < sizeof(u->value) ? value : 0] = 0;
-	while (value && value < sizeof(u->value) &&
-	       is_blank(u->value[value - 1]))
-		u->value[--value] = 0;
+	field_end(&u->field);
 	for (int f = 0; f < FIELD_COUNT; f++) {
-		if (strcasecmp(u->name, names[f]) != 0)
+		if (strcasecmp(field->name, names[f]) != 0)
 			continue;
 		if (u->seen[f] < UINT8_MAX)
 			u->seen[f]++;
-		if (value >= sizeof(u->value) || strlen(u->value) != value ||
-		    !keep(u, (enum field)f, u->value))
+		if (f == FIELD_AUTH)
+			u->req.has_token = true;
+		if (!field->whole && f == FIELD_FORWARDED)
+			u->req.forwarded[0] = 0;
+		else if (!field->whole || !keep(u, (enum kind)f, field->value))
 			u->bad_value = u->server || f == FIELD_ACCEPT;
 	}
 	return 0;
@@ -217,6 +213,7 @@ static struct upgrade *upgrade_new(llhttp_type_t type)
 	llhttp_init(&u->parser, type, &u->settings);
 	u->parser.data = u;
 	u->server = type == HTTP_REQUEST;
+	u->req.proto_ok = true; /* none: a gowsp before 0.4 */
 	return u;
 }
 
@@ -241,6 +238,8 @@ struct upgrade *upgrade_new_client(const uint8_t nonce[UPGRADE_NONCE])
 
 void upgrade_free(struct upgrade *u)
 {
+	if (u)
+		explicit_bzero(u, sizeof(*u)); /* a token */
 	free(u);
 }
 
@@ -279,13 +278,21 @@ static enum reason check_request(struct upgrade *u)
 static enum reason check_status(struct upgrade *u)
 {
 	unsigned int status = u->parser.status_code;
+	enum reason why = REASON_NOT_WSP;
+	const char *hint = "";
 
-	snprintf(u->detail, sizeof(u->detail), "the server answers %u", status);
 	if (status == 401 || status == 403 || status == 407)
-		return REASON_UNAUTHORIZED;
-	if (status >= 500 || status == 429)
-		return REASON_TUNNEL_DOWN;
-	return REASON_NOT_WSP;
+		why = REASON_UNAUTHORIZED;
+	else if (status >= 500 || status == 429)
+		why = REASON_TUNNEL_DOWN;
+	/* a server that hides behind a web site says what that says */
+	if (why == REASON_NOT_WSP)
+		hint = "; are the path of the URL and the token right?";
+	else if (status == 401)
+		hint = "; is the token right?";
+	snprintf(u->detail, sizeof(u->detail), "the server answers %u%s",
+		 status, hint);
+	return why;
 }
 
 /* RFC 6455 section 4.1. */

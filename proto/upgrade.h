@@ -4,7 +4,7 @@
  * without I/O; llhttp parses the heads. What wsp adds to it:
  *
  *	Auth: TOKEN	gowsp's way of saying a token; ours too
- *	Proto: 0.10	gowsp's version of the seed's protocol
+ *	Proto: 0.10	gowsp's version of the seed's protocol, since its 0.4
  *	Wsp: 1; window=16384; message=1048832
  *			what two wsp negotiate (docs/protocol.md)
  *
@@ -20,12 +20,13 @@
 
 #include "proto/reason.h"
 
-#define UPGRADE_HEAD_MAX   (16 * 1024) /* bytes of a head; more is TOO_LARGE */
-#define UPGRADE_PATH_MAX   1024
-#define UPGRADE_TOKEN_MAX  512
-#define UPGRADE_OUT_MAX    4096 /* holds every head that we write */
-#define UPGRADE_FIELDS_MAX 1900 /* bytes of upgrade_ask.fields */
-#define UPGRADE_NONCE      16   /* random bytes of Sec-WebSocket-Key */
+#define UPGRADE_HEAD_MAX      (16 * 1024) /* bytes of a head; more is TOO_LARGE */
+#define UPGRADE_PATH_MAX      1024
+#define UPGRADE_TOKEN_MAX     512
+#define UPGRADE_OUT_MAX       4096 /* holds every head that we write */
+#define UPGRADE_FIELDS_MAX    1900 /* bytes of upgrade_ask.fields */
+#define UPGRADE_FORWARDED_MAX 1024
+#define UPGRADE_NONCE         16 /* random bytes of Sec-WebSocket-Key */
 
 /* What one side of a negotiated connection promises to the other. */
 struct upgrade_wsp {
@@ -38,8 +39,12 @@ struct upgrade_request {
 	char path[UPGRADE_PATH_MAX];   /* percent-decoded, without the query */
 	char token[UPGRADE_TOKEN_MAX]; /* first Auth field, "" if there is none
 					*/
+	/* X-Forwarded-For, fields joined by commas; "" if there is none, or it
+	 * is too long. Of several that are too long together, the last. */
+	char forwarded[UPGRADE_FORWARDED_MAX];
+	bool has_token; /* there is an Auth field, empty or too long maybe */
 	bool has_origin;
-	bool proto_ok; /* Proto is there, and its integer part is 0 */
+	bool proto_ok; /* no Proto, or one whose integer part is 0 */
 	bool negotiated;
 	struct upgrade_wsp wsp;
 };
@@ -76,7 +81,8 @@ enum upgrade_state upgrade_feed(struct upgrade *u, const uint8_t *p, size_t n,
 enum reason upgrade_why(const struct upgrade *u);
 /* What was wrong, for the log: "the server answers 404". Valid as long as u. */
 const char *upgrade_detail(const struct upgrade *u);
-/* After DONE, of a server; valid as long as u. */
+/* After DONE, of a server; valid as long as u. The token is there as soon as
+ * its field is complete. */
 const struct upgrade_request *upgrade_request(const struct upgrade *u);
 /* After DONE, of a client: what the server has promised, or NULL. */
 const struct upgrade_wsp *upgrade_peer(const struct upgrade *u);

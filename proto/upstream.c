@@ -11,8 +11,9 @@
 #include <llhttp.h>
 #include <mbedtls/base64.h>
 
-#define NAME_SIZE     32
-#define VALUE_SIZE    64
+#include "proto/field.h"
+
+#define SCHEMES_SIZE  64
 #define DETAIL_SIZE   96
 #define METHOD_NONE   0
 #define METHOD_USER   2
@@ -37,10 +38,9 @@ struct upstream {
 	llhttp_t parser;
 	llhttp_settings_t settings;
 	size_t head;
-	char name[NAME_SIZE], value[VALUE_SIZE]; /* of the field */
-	size_t name_len, value_len;
-	bool basic;               /* offered by Proxy-Authenticate */
-	char schemes[VALUE_SIZE]; /* what else is */
+	struct field field;         /* that arrives */
+	bool basic;                 /* offered by Proxy-Authenticate */
+	char schemes[SCHEMES_SIZE]; /* what else is */
 };
 
 __attribute__((format(printf, 3, 4))) static enum upstream_state
@@ -59,41 +59,55 @@ fail(struct upstream *u, enum reason why, const char *fmt, ...)
 
 static int on_name(llhttp_t *p, const char *at, size_t n)
 {
-	struct upstream *u = p->data;
-
-	for (size_t i = 0; i < n; i++, u->name_len++)
-		if (u->name_len < sizeof(u->name) - 1)
-			u->name[u->name_len] = at[i];
+	field_name(&((struct upstream *)p->data)->field, at, n);
 	return 0;
 }
 
 static int on_value(llhttp_t *p, const char *at, size_t n)
 {
-	struct upstream *u = p->data;
-
-	for (size_t i = 0; i < n; i++, u->value_len++)
-		if (u->value_len < sizeof(u->value) - 1)
-			u->value[u->value_len] = at[i];
+	field_value(&((struct upstream *)p->data)->field, at, n);
 	return 0;
 }
 
-/* RFC 9110 section 11.7.1: the scheme is the first word of a challenge. */
+static void add_scheme(struct upstream *u, const char *p, size_t n)
+{
+	size_t at = strlen(u->schemes);
+
+	if (n == 5 && strncasecmp(p, "basic", n) == 0)
+		u->basic = true;
+	else
+		snprintf(u->schemes + at, sizeof(u->schemes) - at, "%s%.*s",
+			 at ? ", " : "", (int)n, p);
+}
+
+/* RFC 9110 section 11.6.1: a list of challenges, each a scheme and a list of
+ * its own, so a comma is followed by a scheme or by name=value. */
+static void read_challenges(struct upstream *u, const char *p)
+{
+	while (*p) {
+		size_t n, blanks;
+
+		p += strspn(p, " \t,");
+		n = strcspn(p, " \t,=");
+		blanks = strspn(p + n, " \t");
+		if (n && p[n + blanks] != '=')
+			add_scheme(u, p, n);
+		for (bool quoted = false; *p && (quoted || *p != ','); p++) {
+			if (quoted && *p == '\\' && p[1])
+				p++;
+			else if (*p == '"')
+				quoted = !quoted;
+		}
+	}
+}
+
 static int on_field(llhttp_t *p)
 {
 	struct upstream *u = p->data;
-	size_t n = strlen(u->schemes);
 
-	if (strcasecmp(u->name, "proxy-authenticate") == 0) {
-		u->value[strcspn(u->value, " ,\t")] = 0;
-		if (strcasecmp(u->value, "basic") == 0)
-			u->basic = true;
-		else
-			snprintf(u->schemes + n, sizeof(u->schemes) - n, "%s%s",
-				 n ? ", " : "", u->value);
-	}
-	memset(u->name, 0, sizeof(u->name));
-	memset(u->value, 0, sizeof(u->value));
-	u->name_len = u->value_len = 0;
+	field_end(&u->field);
+	if (strcasecmp(u->field.name, "proxy-authenticate") == 0)
+		read_challenges(u, u->field.value);
 	return 0;
 }
 
@@ -114,10 +128,14 @@ static enum upstream_state on_status(struct upstream *u)
 		return fail(u, REASON_PROXY,
 			    "it wants %s, and only Basic is known here",
 			    u->schemes);
-	if (status == 407)
-		return fail(u, REASON_UNAUTHORIZED,
-			    "the proxy answers 407: give --proxy "
-			    "http://user:password@host:port");
+	/* some say 401 (RFC 9110 section 15.5.2) to a wrong password */
+	if (status == 407 || status == 401)
+		return fail(u, REASON_UNAUTHORIZED, "the proxy answers %u: %s",
+			    status,
+			    u->proxy->user[0] ? "a wrong user or password"
+					      : "give --proxy "
+						"http://user:password"
+						"@host:port");
 	if (status == 403)
 		return fail(u, REASON_PROXY, "it answers 403 to CONNECT %s:%u",
 			    u->target->host, (unsigned)u->target->port);
@@ -156,18 +174,23 @@ static size_t write_authorization(const struct proxy_url *proxy, char *out,
 				  (const unsigned char *)pair, (size_t)len))
 		return 0;
 	len = snprintf(out, size, "Proxy-Authorization: Basic %s\r\n", text);
+	explicit_bzero(pair, sizeof(pair));
+	explicit_bzero(text, sizeof(text));
 	return (size_t)len;
 }
 
 static size_t begin_http(struct upstream *u, uint8_t *out)
 {
 	char host[ADDR_TEXT_MAX], auth[4 * PROXY_SECRET_MAX] = "";
+	int n;
 
 	write_authorization(u->proxy, auth, sizeof(auth));
 	addr_format(u->target, host);
-	return (size_t)snprintf((char *)out, UPSTREAM_OUT_MAX,
-				"CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s\r\n",
-				host, host, auth);
+	n = snprintf((char *)out, UPSTREAM_OUT_MAX,
+		     "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", host, host,
+		     auth);
+	explicit_bzero(auth, sizeof(auth));
+	return (size_t)n;
 }
 
 /* SOCKS5. */

@@ -50,18 +50,26 @@ struct ws {
 	unsigned int npongs;
 	struct bufq control; /* pings, then one close */
 	/* end */
-	bool over;
+	bool over;  /* no message counts any more */
+	bool heard; /* the peer's Close has come */
+	bool ended; /* no byte is taken any more */
 	enum reason why;
 	uint16_t code;
 };
 
 static void violate(struct ws *w, enum reason why);
 
-static void finish(struct ws *w, enum reason why)
+static void stop(struct ws *w, enum reason why)
 {
 	if (!w->over)
 		w->why = why;
 	w->over = true;
+}
+
+static void finish(struct ws *w, enum reason why)
+{
+	stop(w, why);
+	w->ended = true;
 }
 
 /* What wslay asks for. */
@@ -152,7 +160,7 @@ static void on_frame_chunk(wslay_event_context_ptr ctx,
 	memcpy(p, a->data, a->data_length);
 	w->back += a->data_length;
 	if (!w->ops->piece(w->ctx, p, a->data_length, w->text, false))
-		finish(w, REASON_CLOSED);
+		stop(w, REASON_CLOSED);
 }
 
 static void on_frame_end(wslay_event_context_ptr ctx, void *user)
@@ -173,10 +181,11 @@ static void on_message(wslay_event_context_ptr ctx,
 	(void)ctx;
 	if (a->opcode == WSLAY_CONNECTION_CLOSE) {
 		w->code = a->status_code;
+		w->heard = true;
 		finish(w, REASON_CLOSED);
 	} else if (!is_control(a->opcode) && !w->over &&
 		   !w->ops->piece(w->ctx, w->back, 0, w->text, true)) {
-		finish(w, REASON_CLOSED);
+		stop(w, REASON_CLOSED);
 	}
 }
 
@@ -284,7 +293,7 @@ static void close_with(struct ws *w, uint16_t code, const char *text,
 
 	if (w->over)
 		return;
-	finish(w, why);
+	stop(w, why);
 	if (n > CONTROL_MAX - 2)
 		n = CONTROL_MAX - 2;
 	if (wslay_event_queue_close(w->wslay, code, (const uint8_t *)text, n) ==
@@ -301,6 +310,7 @@ void ws_close(struct ws *w, uint16_t code, const char *text)
 static void violate(struct ws *w, enum reason why)
 {
 	close_with(w, reason_close(why), reason_text(why), why);
+	finish(w, why);
 }
 
 struct buf *ws_pull(struct ws *w)
@@ -315,6 +325,11 @@ struct buf *ws_pull(struct ws *w)
 bool ws_over(const struct ws *w)
 {
 	return w->over;
+}
+
+bool ws_heard(const struct ws *w)
+{
+	return w->heard;
 }
 
 enum reason ws_why(const struct ws *w, uint16_t *code)
@@ -458,8 +473,8 @@ static void take_fast(struct ws *w, uint8_t *p, size_t n)
 	if (w->config.role == WS_SERVER)
 		mask_apply(p, n, w->key, (size_t)(w->at & 3));
 	w->at += n;
-	if (!w->ops->piece(w->ctx, p, n, false, w->left == 0))
-		finish(w, REASON_CLOSED);
+	if (!w->over && !w->ops->piece(w->ctx, p, n, false, w->left == 0))
+		stop(w, REASON_CLOSED);
 }
 
 static size_t take_payload(struct ws *w, uint8_t *p, size_t n)
@@ -492,7 +507,7 @@ bool ws_input(struct ws *w, uint8_t *p, size_t n)
 	size_t used;
 
 	/* A frame without payload is complete with its header. */
-	while (!w->over && (n || (w->lane != LANE_HEADER && w->left == 0))) {
+	while (!w->ended && (n || (w->lane != LANE_HEADER && w->left == 0))) {
 		if (w->lane == LANE_HEADER)
 			used = take_header(w, p, n);
 		else

@@ -13,7 +13,8 @@
  * in a bounded queue until ws_pull().
  *
  * The first violation, or the peer's Close, ends the input: an answering Close
- * frame is then in ws_pull(), and ws_over() says why.
+ * frame is then in ws_pull(), and ws_over() says why. Behind a Close of ours
+ * the peer's is still looked for, and nothing else is shown.
  */
 #ifndef PROTO_WS_H
 #define PROTO_WS_H
@@ -55,8 +56,8 @@ struct ws *ws_new(const struct ws_config *config, const struct ws_ops *ops,
 		  void *ctx);
 void ws_free(struct ws *w);
 
-/* Bytes from the peer; they are changed. False: the input is over, nothing
- * more will be taken. ctx may free w in none of the calls up. */
+/* Bytes from the peer; they are changed. False: it is over, no message will be
+ * shown any more. ctx may free w in none of the calls up. */
 bool ws_input(struct ws *w, uint8_t *p, size_t n);
 
 /* What a frame carries: the first byte of its header (RFC 6455 section 5.2). */
@@ -82,8 +83,10 @@ struct buf *ws_pull(struct ws *w);
 
 /* Has a Close been sent or received, or a violation seen? */
 bool ws_over(const struct ws *w);
-/* Then: REASON_CLOSED for the peer's Close, else the violation's; and the code
- * that the peer sent, 0 if none (1005). */
+/* Has the peer's Close come? Behind ours: it has read all that was sent. */
+bool ws_heard(const struct ws *w);
+/* When it is over: REASON_CLOSED for the peer's Close, else the violation's;
+ * and the code that the peer sent, 0 if none (1005). */
 enum reason ws_why(const struct ws *w, uint16_t *code);
 
 #endif

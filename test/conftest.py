@@ -64,10 +64,13 @@ def certs(tmp_path_factory):
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
            "-nodes")
     openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem",
-            "-days", "30", "-subj", "/CN=test CA")
+            "-days", "30", "-subj", "/CN=test CA", "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign")
 
     def sign(name, san, *extra):
-        (d / "ext").write_text(f"subjectAltName={san}\n")
+        (d / "ext").write_text(f"subjectAltName={san}\n"
+                               "subjectKeyIdentifier=hash\n"
+                               "authorityKeyIdentifier=keyid\n")
         openssl("req", *key, "-keyout", f"{name}.key", "-out", "csr", "-subj",
                 f"/CN={name}")
         openssl("x509", "-req", "-in", "csr", "-CA", "ca.pem", "-CAkey",

@@ -3,7 +3,8 @@
 # make lint: the layers of docs/architecture.md, the format, the size of files
 # and functions, and what cppcheck finds.
 cd "$(dirname "$0")/.." || exit 1
-bad=0
+bad=$(mktemp) # a file: a pipe's end is a process of its own
+trap 'rm -f "$bad"' EXIT
 
 # complain TEXT: what stdin says is wrong
 complain() {
@@ -11,7 +12,7 @@ complain() {
 	[ -z "$found" ] && return
 	echo "$1:"
 	echo "$found"
-	bad=1
+	echo "$1" >>"$bad"
 }
 
 grep -nE '#include [<"](uv|ares)\.h' -r proto |
@@ -22,6 +23,10 @@ grep -nE '#include "(core|modes)/' -r proto | complain 'proto/ looks up'
 grep -nE '#include "modes/' -r core | complain 'core/ looks up'
 grep -nE '\b(uv|mbedtls|ares)_[a-z_]+\(' -r modes wsp.c |
 	complain 'libuv, mbedTLS and c-ares live in core/'
+
+grep -nE '\b(time|gettimeofday|clock_gettime|uv_clock_gettime)\(' \
+	-r core modes proto wsp.c | grep -vE '^(core/log|modes/static)\.c:' |
+	complain 'timers run by worker_now(): the clock on the wall jumps'
 
 for f in wsp.c proto/*.[ch] core/*.[ch] modes/*.[ch] test/*/*.[ch]; do
 	head -n 1 "$f" | grep -q 'SPDX-License-Identifier: MIT' || echo "$f"
@@ -35,13 +40,15 @@ awk 'FNR == 1 { start = 0 }
 	}' proto/*.c core/*.c modes/*.c wsp.c | complain 'a function of over 60 lines'
 wc -l proto/*.[ch] core/*.[ch] modes/*.[ch] | awk '$2 != "total" && $1 > 600' |
 	complain 'a file of over 600 lines'
+find test/fuzz/seeds -type f | grep -E '/[0-9a-f]{40}$' | head -n 5 |
+	complain 'what a fuzzer has found is no seed: give it a name, or remove it'
 
 if command -v clang-format >/dev/null; then
 	clang-format --dry-run -Werror wsp.c ./*/*.[ch] test/*/*.[ch] 2>&1 |
 		grep -E 'error:' | head -n 20 | complain 'make format is due'
 else
 	echo 'clang-format is missing: sh vendor/install test'
-	bad=1
+	echo missing >>"$bad"
 fi
 if command -v cppcheck >/dev/null; then
 	cppcheck --quiet --std=c11 --inline-suppr -j 2 -I . \
@@ -52,7 +59,7 @@ if command -v cppcheck >/dev/null; then
 		complain cppcheck
 else
 	echo 'cppcheck is missing: sh vendor/install test'
-	bad=1
+	echo missing >>"$bad"
 fi
 if [ -x build/wsp ]; then
 	build/wsp help markdown | cmp -s - docs/options.md &&
@@ -60,4 +67,4 @@ if [ -x build/wsp ]; then
 		echo 'docs/options.md, docs/wsp.1' |
 		complain 'make docs is due'
 fi
-exit $bad
+[ ! -s "$bad" ]

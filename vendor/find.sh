@@ -5,13 +5,15 @@
 #
 #	LIB_CFLAGS	where the headers are
 #	LIBS		what to link
+#	GCM_CFLAGS	which libraries for AES-GCM may be loaded at run time: none
+#			is needed, see core/gcm.h
 #	LLHTTP_DIR	sources of llhttp that have to be compiled (Debian 12)
 #	NANOPB		the generator
 #
 # CC is honoured. Nothing is downloaded here; see vendor/install.
 set -u
 cc=${CC:-cc}
-cflags= libs= llhttp_dir=
+cflags= libs= gcm_cflags= llhttp_dir=
 
 missing() {
 	echo "wsp needs $1, which was not found: run 'sh vendor/install'" >&2
@@ -41,6 +43,21 @@ has_header wslay/wslay.h || missing wslay
 has_header uthash.h || missing uthash
 libs="$libs -lmbedtls -lmbedx509 -lmbedcrypto -lwslay -lprotobuf-nanopb"
 
+# Only their headers: they are loaded when they are there.
+has_header intel-ipsec-mb.h && gcm_cflags="$gcm_cflags -DHAVE_IPSEC_MB"
+has_header gcrypt.h && gcm_cflags="$gcm_cflags -DHAVE_GCRYPT"
+
+# crypt_r(): a library beside glibc, part of musl.
+calls_crypt() {
+	printf '#include <crypt.h>\n%s\n' 'static struct crypt_data d;
+		int main(void) { return !crypt_r("", "", &d); }' |
+		"$cc" -D_GNU_SOURCE -x c - ${1:-} -o /dev/null 2>/dev/null
+}
+if ! calls_crypt; then
+	calls_crypt -lcrypt || missing libcrypt
+	libs="$libs -lcrypt"
+fi
+
 # nanopb: <pb.h> on Debian 12, in a folder of its own on 13.
 if ! has_header pb.h; then
 	has_header pb.h -I/usr/include/nanopb || missing nanopb
@@ -61,5 +78,6 @@ fi
 
 echo "LIB_CFLAGS := $cflags"
 echo "LIBS := $libs"
+echo "GCM_CFLAGS :=$gcm_cflags"
 echo "LLHTTP_DIR := $llhttp_dir"
 echo "NANOPB := $nanopb"

@@ -34,6 +34,11 @@ from harness import (Target, WSP, echo_handler, free_port, recv_exact, run,
     (["client", "--socks", "--token-file", "/nonexistent"], "--token-file"),
     (["client", "--socks", "--connect-timeout", "0"], "--connect-timeout"),
     (["client", "--socks", "--connect-timeout", "abc"], "seconds"),
+    (["client", "--socks", "--connections", "0"], "from 1 to 16"),
+    (["client", "--socks", "--connections", "17"], "from 1 to 16"),
+    (["client", "--socks", "--connections", "2x"], "from 1 to 16"),
+    (["client", "--socks", "--connections", "+2"], "from 1 to 16"),
+    (["server", "--connections", "2"], "--connections"),
     (["client", "--socks", "--max-memory", "12Q"], "--max-memory"),
     (["client", "--socks", "--log-level", "loud"], "trace"),
     (["client", "--socks", "--config", "/nonexistent"], "/nonexistent"),
@@ -53,14 +58,14 @@ def test_help_fits_a_screen():
                  ["help", "rules"], ["help", "exit-codes"]):
         r = run(WSP, *args)
         lines = r.stdout.decode().splitlines()
-        assert r.returncode == 0 and 4 < len(lines) <= 45
+        assert r.returncode == 0 and 4 < len(lines) <= 60
         assert max(map(len, lines)) <= 80, max(lines, key=len)
 
 
 def test_version_names_the_libraries():
     out = run(WSP, "version").stdout.decode()
     for name in ("wsp", "libuv", "wslay", "nanopb", "mbedTLS", "llhttp",
-                 "c-ares"):
+                 "c-ares", "sandbox"):
         assert name in out
 
 

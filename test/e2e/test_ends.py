@@ -2,7 +2,9 @@
 """How connections end: promises P1 (a prefix), P2 (a clean end only after every
 byte, a failure as a reset), on all sides."""
 import concurrent.futures
+import contextlib
 import hashlib
+import os
 import queue
 import random
 import socket
@@ -303,6 +305,36 @@ def test_a_reset_behind_a_half_close_is_noticed(start):
         reset(s)
         assert ends.get(timeout=10) == RST
     assert client.stop() == 0 and server.stop() == 0
+
+
+def descriptors(p):
+    return len(os.listdir(f"/proc/{p.pid}/fd"))
+
+
+def test_streams_end_soon_when_the_application_has_gone(pair):
+    """Its FIN, then a reset, while targets send that care for neither: what
+    it has sent is on its way, and nobody wants the rest."""
+    p = pair()
+    before = descriptors(p.client), descriptors(p.server)
+
+    def flood(s):
+        s.recv(1)
+        with contextlib.suppress(OSError):
+            while True:
+                s.sendall(bytes(1 << 16))
+
+    with Target(flood) as t:
+        apps = [socks_connect(p.socks, t.addr) for _ in range(20)]
+        for s in apps:
+            s.sendall(b"x")
+            recv_exact(s, 1)
+            s.shutdown(socket.SHUT_WR)
+        for s in apps:
+            reset(s)
+        until = time.monotonic() + 10
+        while (descriptors(p.client), descriptors(p.server)) != before:
+            assert time.monotonic() < until
+            time.sleep(0.05)
 
 
 @pytest.mark.parametrize("who", ["client", "server"])

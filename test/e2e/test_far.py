@@ -5,8 +5,8 @@ import socket
 import threading
 import time
 
-from delay import Delay
 from harness import Target, count, recv_exact, socks_connect
+from ways import Hostile
 
 ROUND_TRIP = 0.2
 BLOCK = bytes(1 << 20)
@@ -14,7 +14,7 @@ BLOCK = bytes(1 << 20)
 
 def far_pair(start):
     server = start("server", "--listen", "127.0.0.1:0").ready()
-    delay = Delay(server.addr("ws"), ROUND_TRIP / 2)
+    delay = Hostile(server.addr("ws"), delay=ROUND_TRIP * 500)
     client = start("client", "--socks", "0", "--server",
                    "ws://%s:%d" % delay.addr).ready()
     return server, client, delay
@@ -44,37 +44,52 @@ def reaches_a_gigabit(per_round_trip):
     return next((i for i, n in enumerate(per_round_trip) if n >= 25e6), None)
 
 
+def assert_grows(measure):
+    """A busy machine is slower than the way sometimes, not three times."""
+    for _ in range(3):
+        got = measure()
+        print("MB in each round trip:", [n // 1000000 for n in got])
+        when = reaches_a_gigabit(got)
+        if when is not None and when <= 7:
+            return
+    raise AssertionError(got)
+
+
 def test_windows_grow_within_five_round_trips(start):
     """Downloads: TCP's own start is in the figure, so there is one more."""
-    server, client, delay = far_pair(start)
-    with delay, Target(pump) as t:
-        s = socks_connect(client.addr("socks"), t.addr)
-        got = rates(s, 12 * ROUND_TRIP)
-        s.close()
-        client.kill()
-    print("MB in each round trip:", [n // 1000000 for n in got])
-    assert reaches_a_gigabit(got) is not None, got
-    assert reaches_a_gigabit(got) <= 7, got
+    def measure():
+        server, client, delay = far_pair(start)
+        with delay, Target(pump) as t:
+            s = socks_connect(client.addr("socks"), t.addr)
+            got = rates(s, 12 * ROUND_TRIP)
+            s.close()
+            client.kill()
+            server.kill()
+        return got
+
+    assert_grows(measure)
 
 
 def test_uploads_grow_too(start):
-    server, client, delay = far_pair(start)
-    got = []
-    done = threading.Event()
+    def measure():
+        server, client, delay = far_pair(start)
+        got = []
+        done = threading.Event()
 
-    def handler(s):
-        got.extend(rates(s, 12 * ROUND_TRIP))
-        done.set()
-        s.close()
+        def handler(s):
+            got.extend(rates(s, 12 * ROUND_TRIP))
+            done.set()
+            s.close()
 
-    with delay, Target(handler) as t:
-        s = socks_connect(client.addr("socks"), t.addr)
-        threading.Thread(target=pump, args=(s,), daemon=True).start()
-        assert done.wait(20)
-        client.kill()
-    print("MB in each round trip:", [n // 1000000 for n in got])
-    assert reaches_a_gigabit(got) is not None, got
-    assert reaches_a_gigabit(got) <= 7, got
+        with delay, Target(handler) as t:
+            s = socks_connect(client.addr("socks"), t.addr)
+            threading.Thread(target=pump, args=(s,), daemon=True).start()
+            assert done.wait(20)
+            client.kill()
+            server.kill()
+        return got
+
+    assert_grows(measure)
 
 
 def test_a_small_stream_beside_bulk_keeps_its_latency(start):
@@ -120,7 +135,7 @@ def test_a_small_stream_beside_bulk_keeps_its_latency(start):
 def test_bulk_leaves_room_for_others(start):
     """Windows that grow share the budget; new streams get theirs."""
     server = start("server", "--listen", "127.0.0.1:0").ready()
-    delay = Delay(server.addr("ws"), ROUND_TRIP / 2)
+    delay = Hostile(server.addr("ws"), delay=ROUND_TRIP * 500)
     client = start("client", "--socks", "0", "--max-memory", "16M",
                    "--server", "ws://%s:%d" % delay.addr).ready()
     with delay, Target(pump) as t, Target(lambda s: s.sendall(b"!")) as small:
@@ -136,7 +151,7 @@ def test_bulk_leaves_room_for_others(start):
 
 def test_the_announcement_tells_the_round_trip(start):
     server = start("server", "--listen", "127.0.0.1:0").ready()
-    delay = Delay(server.addr("ws"), ROUND_TRIP / 2)
+    delay = Hostile(server.addr("ws"), delay=ROUND_TRIP * 500)
     with delay:
         client = start("client", "--socks", "0", "--server",
                        "ws://%s:%d" % delay.addr)

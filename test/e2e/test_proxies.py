@@ -224,7 +224,8 @@ def test_absolute_form_is_rewritten(pair, origin):
     line, fields = origin.seen[0]
     assert line == "GET /a?b HTTP/1.1"
     assert fields["Host"] == "127.0.0.1:%d" % origin.server_port
-    assert fields["X-Test"] == "1" and fields["Connection"] == "close"
+    assert fields["X-Test"] == "1" and fields["Via"] == "1.1 wsp"
+    assert "Connection" not in fields
     assert not [f for f in fields if f.lower().startswith("proxy-")]
 
 
@@ -241,12 +242,12 @@ def test_a_second_request_never_goes_to_the_first_host(pair, origin):
 
 
 @pytest.mark.parametrize("request_, status", [
-    (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     (b"GET http://a/ HTTP/1.1\nHost: a\n\n", 400),
     (b"CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     (b"GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 501),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03", 400),
-    (b"GET http://a/" + b"a" * 70000 + b" HTTP/1.1\r\n", 431),
+    (b"GET http://a/" + b"a" * 70000 + b" HTTP/1.1\r\n", 414),
 ])
 def test_bad_http_requests_get_an_answer(pair, request_, status):
     s = socket.create_connection(pair().http, 10)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The way to the server through somebody else's proxy."""
+import asyncio
 import base64
 import socket
+import ssl
 import threading
 
 import pytest
@@ -93,6 +95,43 @@ class SocksProxy(Target):
         pipe(s, up)
 
 
+class TlsFront:
+    """Ends TLS in front of a server: what comes goes on in clear."""
+
+    def __init__(self, cert, to):
+        self.to, self.loop = to, asyncio.new_event_loop()
+        self.ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.ctx.load_cert_chain(*cert)
+        self.server = self.loop.run_until_complete(asyncio.start_server(
+            self.serve, "127.0.0.1", 0, ssl=self.ctx))
+        self.addr = self.server.sockets[0].getsockname()[:2]
+        self.thread = threading.Thread(target=self.loop.run_forever,
+                                       daemon=True)
+        self.thread.start()
+
+    async def serve(self, reader, writer):
+        up_reader, up_writer = await asyncio.open_connection(*self.to)
+
+        async def one(a, b):
+            try:
+                while piece := await a.read(1 << 16):
+                    b.write(piece)
+                    await b.drain()
+            except OSError:
+                pass
+            writer.close()
+            up_writer.close()
+
+        await asyncio.gather(one(reader, up_writer), one(up_reader, writer))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+
+
 def client_through(start, server, *args, env=None, tls=""):
     return start("client", "--socks", "0", "--server",
                  "ws%s://127.0.0.1:%d" % (tls, server.addr("ws" + tls)[1]),
@@ -121,6 +160,65 @@ def test_through_a_proxy(start, certs, kind, auth, tls):
     assert server.stop() == 0
 
 
+@pytest.mark.parametrize("tls", ["", "s"])
+def test_through_a_proxy_over_tls(start, certs, tls):
+    """For wss that is TLS in TLS; the big pieces fill many records."""
+    cert, key = certs["good"]
+    server = start("server", "--listen", "127.0.0.1:0", *(
+        ("--tls-cert", cert, "--tls-key", key) if tls else ())).ready()
+    data = bytes(range(256)) * 40000
+    with HttpProxy("me:secret") as plain, \
+            TlsFront(certs["good"], plain.addr) as front, \
+            Target(echo_handler) as t:
+        c = client_through(start, server, "--proxy", "https://me:secret@"
+                           "localhost:%d" % front.addr[1], "--tls-ca",
+                           certs["ca"], tls=tls).ready()
+        s = socks_connect(c.addr("socks"), t.addr)
+        threading.Thread(target=s.sendall, args=(data,), daemon=True).start()
+        assert recv_exact(s, len(data)) == data
+        s.close()
+        assert plain.asked[0].startswith(
+            "CONNECT 127.0.0.1:%d " % server.addr("ws" + tls)[1])
+        assert c.stop() == 0
+        assert "through https://localhost" in c.log()
+        assert "secret" not in c.log()
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("name,host,code,text", [
+    ("good", "127.0.0.1", 0, ""),
+    ("name", "localhost", 5, "for another name"),
+    ("self", "localhost", 5, "not signed"),
+    ("expired", "localhost", 5, "expired"),
+])
+def test_the_certificate_of_a_proxy(start, certs, name, host, code, text):
+    """Verified whatever is given for the server: --insecure, --tls-pin."""
+    server = start("server", "--listen", "127.0.0.1:0", "--tls-cert",
+                   *certs["self"][:1], "--tls-key", certs["self"][1]).ready()
+    with HttpProxy() as plain, TlsFront(certs[name], plain.addr) as front:
+        c = client_through(start, server, "--insecure", "--tls-ca",
+                           certs["ca"], "--proxy",
+                           "https://%s:%d" % (host, front.addr[1]), tls="s")
+        if code:
+            assert c.wait() == code, c.log()
+            assert text in c.log() and "https://" + host in c.log()
+            assert not plain.asked
+        else:
+            assert c.ready().stop() == 0
+    assert server.stop() == 0
+
+
+def test_an_https_proxy_that_speaks_no_tls(start, certs):
+    server = start("server", "--listen", "127.0.0.1:0").ready()
+    with HttpProxy(refusal=b"x") as plain:
+        plain.handler = lambda s: (s.recv(999), s.sendall(
+            b"HTTP/1.1 400 Bad Request\r\n\r\n"), s.close())
+        c = client_through(start, server, "--tls-ca", certs["ca"], "--proxy",
+                           "https://127.0.0.1:%d" % plain.addr[1])
+        assert c.wait() == 4 and "does not speak TLS" in c.log()
+    assert server.stop() == 0
+
+
 def test_a_wsp_reaches_its_server_through_another_wsp(pair, start):
     """Both proxies of a tunnel can lead to a second one."""
     p = pair()
@@ -141,6 +239,9 @@ def test_a_wsp_reaches_its_server_through_another_wsp(pair, start):
      b"Proxy-Authenticate: NTLM\r\n\r\n", 4, "Negotiate, NTLM"),
     (b"HTTP/1.1 407 No\r\nProxy-Authenticate: basic realm=\"a\"\r\n\r\n", 6,
      "407"),
+    (b"HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM, Basic realm=\"a\"\r\n\r\n",
+     6, "user:password"),
+    (b"HTTP/1.1 401 No\r\n\r\n", 6, "401"),
     (b"HTTP/1.1 403 No\r\n\r\n", 4, "403"),
     (b"SSH-2.0-x\r\n", 4, "no HTTP answer"),
     (b"HTTP/1.1 200 Yes\r\n\r\nand more", 4, "more than it should"),
@@ -216,7 +317,7 @@ def test_the_variables_that_curl_reads(start):
         c = client_through(start, server, env={"http_proxy": at}).ready()
         assert c.stop() == 0 and len(proxy.asked) == 3
     c = start("client", "--socks", "0", "--server", url,
-              env={"http_proxy": "https://x:1"})
+              env={"http_proxy": "ftp://x:1"})
     assert c.wait() == 2 and "http_proxy" in c.log()
     assert server.stop() == 0
 

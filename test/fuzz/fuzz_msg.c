@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The envelope: a message cut anywhere gives the same events, and the data of
+/* The envelope: a message cut anywhere gives the same events, twice in a row
+ * too; what was good is written and read again as the same; and the data of
  * control messages never harms the parsers of their structs. */
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@ struct result {
 	int32_t cmd;
 	uint64_t hash, len;
 };
+
+static struct bufpool pool;
 
 /* FNV-1a */
 static uint64_t hash(uint64_t h, const uint8_t *p, size_t n)
@@ -64,6 +67,66 @@ static struct result run(const uint8_t *p, size_t n, size_t at)
 	return r;
 }
 
+/* The same message a second time has the same end. */
+static void check_twice(const struct result *whole, const uint8_t *p, size_t n)
+{
+	struct result again = {.hash = 14695981039346656037u};
+	struct msg_in m;
+
+	msg_in_init(&m);
+	check(feed(&m, p, n, true, &again));
+	again = (struct result){.hash = 14695981039346656037u};
+	check(feed(&m, p, n, true, &again));
+	check(again.good && again.hash == whole->hash);
+}
+
+static void check_sealed(struct buf *b, const struct result *want, WspCmd cmd,
+			 bool same_data)
+{
+	struct result r;
+
+	check(b != NULL);
+	r = run(buf_ptr(b), b->len, 0);
+	check(r.good && r.cmd == (int32_t)cmd && r.id_len == want->id_len);
+	check(memcmp(r.id, want->id, r.id_len) == 0);
+	check(!same_data || (r.hash == want->hash && r.len == want->len));
+	buf_free(b);
+}
+
+/* The data of p, which is good, goes out again in an envelope of ours. */
+static void seal_again(const struct result *r, const uint8_t *p, size_t n)
+{
+	const uint8_t *slice;
+	struct msg_in m;
+	struct buf *b = buf_new(&pool, n);
+	enum msg_event e;
+	size_t len;
+
+	check(b != NULL);
+	msg_in_init(&m);
+	while ((e = msg_feed(&m, &p, &n, true, &slice, &len)) != MSG_END)
+		if (e == MSG_DATA)
+			buf_append(b, slice, (uint32_t)len);
+	msg_seal(b, r->id, r->id_len, WspCmd_TRANSFER);
+	check_sealed(b, r, WspCmd_TRANSFER, true);
+}
+
+static void answer(const struct result *r, const WspRequest *req)
+{
+	enum reason why = (enum reason)(r->hash % REASON_COUNT);
+	bool native = r->hash >> 40 & 1;
+
+	check_sealed(msg_connect(&pool, r->id, r->id_len, req->data), r,
+		     WspCmd_CONNECT, false);
+	check_sealed(
+		msg_respond(&pool, r->id, r->id_len, why, "10.0.0.1:1", native),
+		r, WspCmd_RESPOND, false);
+	check_sealed(msg_reset(&pool, r->id, r->id_len, why, native), r,
+		     WspCmd_INTERRUPT, false);
+	check_sealed(msg_credit(&pool, r->id, r->id_len, (uint32_t)r->hash), r,
+		     WspCmd_CREDIT, false);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct result whole, cut;
@@ -82,11 +145,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		check(cut.id_len == whole.id_len);
 		check(memcmp(cut.id, whole.id, whole.id_len) == 0);
 	}
-	if (msg_parse_request(p, n, &req))
+	if (whole.good) {
+		check_twice(&whole, p, n);
+		seal_again(&whole, p, n);
+	}
+	if (msg_parse_request(p, n, &req)) {
 		check(strlen(req.data) < sizeof(req.data));
+		answer(&whole, &req);
+	}
 	if (msg_parse_response(p, n, &res, &why))
 		check(why < REASON_COUNT);
 	check(msg_parse_reset(p, n) < REASON_COUNT);
 	msg_parse_credit(p, n, &bytes);
+	bufpool_trim(&pool);
 	return 0;
 }

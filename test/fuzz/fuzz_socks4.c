@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* SOCKS4: the result does not depend on how the bytes are cut. */
+/* SOCKS4: the result does not depend on how the bytes are cut, and the answer
+ * says it. */
 #include <string.h>
 
 #include "proto/socks4.h"
@@ -22,6 +23,18 @@ static enum socks4_event run(struct socks4 *s, const uint8_t *p, size_t n,
 	return e;
 }
 
+static void check_reply(enum reason why, const struct addr *target)
+{
+	uint8_t out[SOCKS4_REPLY_MAX];
+	char bound[ADDR_TEXT_MAX];
+
+	addr_format(target, bound);
+	check(socks4_reply(out, why, why == REASON_DONE ? bound : NULL) == 8);
+	check(out[0] == 0 && out[1] == (why == REASON_DONE ? 90 : 91));
+	check(why != REASON_DONE || host_family(target->host) != 4 ||
+	      (out[2] << 8 | out[3]) == target->port);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct socks4 a, b;
@@ -36,6 +49,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	if (e == SOCKS4_DONE) {
 		check(a.target.port != 0);
 		check(host_parse(a.target.host, strlen(a.target.host), NULL));
+		check_reply(REASON_DONE, &a.target);
 	}
+	if (e == SOCKS4_FAILED)
+		check_reply(a.why, &a.target);
 	return 0;
 }

@@ -85,6 +85,7 @@ class Tunnel:
     def __init__(self, sock, client, rest=b"", peer=None):
         self.sock, self.client, self.buf = sock, client, rest
         self.peer = peer  # what the other side has promised, or None
+        self.longest = 0  # message that has come
         self.closed = None
 
     # Frames, RFC 6455 section 5.
@@ -148,6 +149,7 @@ class Tunnel:
                 self.closed = struct.unpack(">H", data[:2])[0]
                 raise Closed(self.closed)
             elif opcode == BINARY:
+                self.longest = max(self.longest, len(data))
                 return Message(data)
 
     def recv_for(self, id_, *cmds):
@@ -198,14 +200,17 @@ def accept_of(key):
     return base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode()
 
 
-def dial(addr, token="", window=WINDOW, message=MESSAGE, negotiate=True):
-    """The client's side, section 2."""
+def dial(addr, token="", window=WINDOW, message=MESSAGE, negotiate=True,
+         proto="0.10", more=""):
+    """The client's side, section 2. proto None: no such field."""
     sock = socket.create_connection(addr, 20)
     key = base64.b64encode(os.urandom(16)).decode()
     head = (f"GET / HTTP/1.1\r\nHost: {addr[0]}:{addr[1]}\r\n"
             "Upgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nAuth: {token}\r\nProto: 0.10\r\n")
+            f"Sec-WebSocket-Key: {key}\r\nAuth: {token}\r\n{more}")
+    if proto is not None:
+        head += f"Proto: {proto}\r\n"
     if negotiate:
         head += f"Wsp: 1; window={window}; message={message}\r\n"
     sock.sendall(head.encode() + b"\r\n")

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The real wspc and wsps, from the folder $GOWSP (make interop GOWSP=DIR); they
-are built elsewhere, and without them all of this is skipped."""
+are built elsewhere, and without them all of this is skipped. Older ones,
+wspc-v0.3.3, wsps-v0.3.3 and so on beside them, are tried too."""
 import concurrent.futures
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -36,7 +38,7 @@ def go(tmp_path):
 
     def make(name, config, port):
         file = tmp_path / f"{name}{len(processes)}.json"
-        file.write_text(json.dumps({"log": {"level": "error"}, **config}))
+        file.write_text(json.dumps(config))
         processes.append(subprocess.Popen(
             [os.path.join(GOWSP, name), "-c", file],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
@@ -67,7 +69,7 @@ def our_server(go, start, certs, tls):
                                      s.addr(kind)[1])
     os.environ["SSL_CERT_FILE"] = certs["ca"]
     try:
-        go("wspc", {"client": [{
+        go("wspc", {"log": {"level": "error"}, "client": [{
             "auth": "0123456789abcdef", "server": way.url, "dynamic": [
                 "socks5://127.0.0.1:%d" % way.socks[1],
                 "http://127.0.0.1:%d" % way.http[1]]}]}, way.socks[1])
@@ -79,7 +81,7 @@ def our_server(go, start, certs, tls):
 def our_client(go, start, certs, tls):
     cert, key = certs["good"]
     port = free_port()
-    go("wsps", {"ssl": {"enable": tls, "key": key, "cert": cert}, "host": "",
+    go("wsps", {"log": {"level": "error"}, "ssl": {"enable": tls, "key": key, "cert": cert}, "host": "",
                 "auth": "0123456789abcdef", "path": "/tunnel", "port": port},
        port)
     way = Way()
@@ -110,10 +112,6 @@ def test_closes_right_behind_the_last_byte(way):
     """Random sizes up to 1 MiB: none truncated."""
     def handler(s):
         s.sendall(sized(int.from_bytes(recv_exact(s, 4), "big")))
-        s.shutdown(socket.SHUT_WR)
-        with contextlib.suppress(OSError):
-            while s.recv(1 << 16):
-                pass
         s.close()
 
     def one(n):
@@ -199,3 +197,111 @@ def test_a_stalled_reader_beside_others(way):
         stuck.settimeout(20)
         assert recv_exact(stuck, 8 << 16) == bytes(8 << 16)
         stuck.close()
+
+
+def truncated(proxy, n):
+    """How many of n downloads end early; and uploads must arrive."""
+    def handler(s):
+        size = int.from_bytes(recv_exact(s, 4), "big")
+        recv_exact(s, size)
+        s.sendall(sized(size))
+        s.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):
+            while s.recv(1 << 16):
+                pass
+        s.close()
+
+    def one(size):
+        with socks_connect(proxy, t.addr) as s:
+            s.settimeout(30)
+            s.sendall(size.to_bytes(4, "big") + sized(size))
+            return b"".join(iter(lambda: s.recv(1 << 18), b"")) != sized(size)
+
+    sizes = [random.randrange(1 << 20) for _ in range(n)]
+    with Target(handler) as t, \
+            concurrent.futures.ThreadPoolExecutor(4) as pool:
+        return sum(pool.map(one, sizes))
+
+
+def banners_lost(proxy, n):
+    lost = 0
+    with Target(lambda s: (s.sendall(b"banner\r\n"), s.close())) as t:
+        for _ in range(n):
+            with socks_connect(proxy, t.addr) as s:
+                s.settimeout(20)
+                lost += b"".join(iter(lambda: s.recv(99), b"")) != \
+                    b"banner\r\n"
+    return lost
+
+
+def older(name):
+    """Not 0.4: wspc closes what it has not written yet, and answers fences
+    before that; wsps uses a connection before it has one, and crashes."""
+    found = glob.glob(os.path.join(GOWSP, name + "-*"))
+    return sorted(os.path.basename(f) for f in found if "-v0.4." not in f)
+
+
+@pytest.mark.parametrize("program", older("wspc"))
+def test_older_clients(program, go, start):
+    server = start("server", "--listen", "127.0.0.1:0", "--token",
+                   "0123456789abcdef", "--allow", "loopback").ready()
+    proxy = ("127.0.0.1", free_port())
+    entry = {"auth": "0123456789abcdef",
+             "server": "ws://127.0.0.1:%d" % server.addr("ws")[1],
+             "dynamic": ["socks5://127.0.0.1:%d" % proxy[1]]}
+    go(program, {**entry, "client": [entry]}, proxy[1])
+    assert truncated(proxy, count(40, 1000)) == 0
+    assert banners_lost(proxy, count(40, 1000)) == 0
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("program", older("wsps"))
+def test_older_servers(program, go, start):
+    port = free_port()
+    go(program, {"auth": "0123456789abcdef", "path": "/proxy", "port": port},
+       port)
+    client = start("client", "--socks", "0", "--grace", "1", "--token",
+                   "0123456789abcdef", "--server",
+                   f"ws://127.0.0.1:{port}/proxy").ready()
+    proxy = client.addr("socks")
+    assert truncated(proxy, count(40, 1000)) == 0
+    assert banners_lost(proxy, count(40, 1000)) == 0
+    assert client.stop() == 0
+
+
+def test_one_file_for_both(go, start, tmp_path):
+    """The files of the real programs, read by ours."""
+    port, socks, http = free_port(), free_port(), free_port()
+    wsps = {"log": {"level": "info"}, "auth": "0123456789abcdef",
+            "ssl": {"enable": False, "key": "", "cert": ""},
+            "host": "mywsps.com", "path": "/proxy", "port": port}
+    wspc = {"log": {"level": "info"}, "client": [
+        {"auth": "0123456789abcdef", "server": f"ws://127.0.0.1:{port}/proxy",
+         "dynamic": [f"socks5://127.0.0.1:{socks}", f"http://:{http}"],
+         "remote": ["tcp://ssh:pw@127.0.0.1:22"],
+         "local": ["tcp://ssh:pw@127.0.0.1:2200"]}]}
+
+    def ours(mode, config, *args):
+        file = tmp_path / mode
+        file.write_text(json.dumps(config))
+        return start(mode, "--config", file, "--grace", "1", *args).ready()
+
+    def all_proxies_work():
+        with Target(echo_handler) as t:
+            for connect, at in ((socks_connect, socks), (http_connect, http)):
+                with connect(("127.0.0.1", at), t.addr) as s:
+                    s.settimeout(20)
+                    s.sendall(b"hello")
+                    assert recv_exact(s, 5) == b"hello"
+
+    theirs = go("wsps", wsps, port)
+    client = ours("client", wspc)
+    all_proxies_work()
+    assert client.stop() == 0
+    theirs.kill()
+    theirs.wait()
+    server = ours("server", wsps, "--allow", "loopback")
+    go("wspc", wspc, http)
+    until_it_listens(socks)
+    all_proxies_work()
+    assert server.stop() == 0

@@ -4,6 +4,7 @@ SOCKS5 and HTTP clients that see every end of a connection as it is."""
 import contextlib
 import os
 import queue
+import random
 import signal
 import socket
 import struct
@@ -16,7 +17,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
 WSP = os.environ.get("WSP_BIN", os.path.join(ROOT, "build/wsp"))
 ECHO = os.environ.get("WSP_ECHO_BIN", os.path.join(ROOT, "build/ws_echo"))
 LONG = bool(os.environ.get("WSP_TEST_LONG"))
+SANITIZED = "detect_leaks" in os.environ.get("ASAN_OPTIONS", "")
 RST = "reset"
+# A system call that the sandbox does not allow ends the process (core/sandbox.h)
+os.environ.setdefault("WSP_TEST_SANDBOX", "kill")
 FIN = "end"
 
 
@@ -216,11 +220,11 @@ def http_connect(proxy, target, timeout=20):
 class Target:
     """Listens on loopback; handler(socket) runs in a thread of its own."""
 
-    def __init__(self, handler, host="127.0.0.1"):
+    def __init__(self, handler, host="127.0.0.1", port=0):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.listener = socket.socket(family)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((host, 0))
+        self.listener.bind((host, port))
         self.listener.listen(1024)
         self.addr = self.listener.getsockname()[:2]
         self.handler, self.errors = handler, []
@@ -261,6 +265,17 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def lasting_port():
+    """Of none that the kernel gives to outgoing connections: one could take
+    it while its owner is started again."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        first = int(f.read().split()[0])
+    while True:
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", random.randrange(10000, max(first, 20000))))
+            return s.getsockname()[1]
 
 
 def run(*argv, **kw):

@@ -128,8 +128,8 @@ def through_socks(proxy, origin):
 def through_http(proxy, origin):
     with socket.create_connection(split(proxy), 10) as s:
         host = f"{origin[0]}:{origin[1]}"
-        s.sendall(f"GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"
-                  .encode())
+        s.sendall(f"GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n"
+                  "Connection: close\r\n\r\n".encode())
         return rest(s)
 
 
@@ -160,11 +160,16 @@ The server is at ws://{server.addr["ws"]}/. Ctrl-C ends it all.
 ready""", flush=True)
 
 
-def stay(children):
-    """Until a signal, or until one of them ends."""
+def signals():
+    """An event that a signal sets, from now on."""
     stopped = threading.Event()
     for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(s, lambda *_: stopped.set())
+    return stopped
+
+
+def stay(children, stopped):
+    """Until a signal, or until one of them ends."""
     while not stopped.wait(0.2):
         for c in children:
             if c.process.poll() is not None:
@@ -198,8 +203,9 @@ def main():
         at = origin.server_address
         ask("SOCKS5", lambda: through_socks(client.addr["socks"], at))
         ask("HTTP", lambda: through_http(client.addr["http"], at))
+        stopped = signals()
         hints(server, client)
-        stay(children)
+        stay(children, stopped)
     except Failure as e:
         print(f"make run: {e}", file=sys.stderr)
         for c in reversed(children):

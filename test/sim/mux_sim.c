@@ -190,6 +190,15 @@ static void on_wake(void *ctx)
 	(void)ctx;
 }
 
+static bool do_pull(struct side *s);
+
+/* Sometimes the channel is full. */
+static void on_hurry(void *ctx)
+{
+	if (below(2))
+		do_pull(ctx);
+}
+
 static void on_open(void *ctx, struct end *e, const struct addr *target)
 {
 	struct side *s = ctx;
@@ -208,7 +217,11 @@ static void on_open(void *ctx, struct end *e, const struct addr *target)
 	end_use(e, &events, u);
 }
 
-static const struct mux_ops ops = {.wake = on_wake, .open = on_open};
+static const struct mux_ops ops = {
+	.wake = on_wake,
+	.hurry = on_hurry,
+	.open = on_open,
+};
 
 /* What users do. */
 
@@ -512,7 +525,7 @@ static void finish(void)
 		struct side *s = &sides[i];
 
 		check(mux_streams(s->mux) == 0);
-		check(s->budget.used == 0);
+		check(s->budget.used == 0 && s->budget.extra == 0);
 		mux_free(s->mux);
 		check(s->pool.inuse == 0);
 		bufpool_done(&s->pool);

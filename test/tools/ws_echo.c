@@ -237,12 +237,13 @@ static void on_signal(void *ctx, int signum)
 
 static int start_server(struct echo *e, const char *text)
 {
-	struct addr at = {.host = "127.0.0.1"};
+	struct listen_spec spec = {
+		.at.host = "127.0.0.1", .on = on_accept, .ctx = e};
 	const char *error;
 
-	if (addr_parse_listen(text, &at) != ADDR_OK)
+	if (addr_parse_listen(text, &spec.at) != ADDR_OK)
 		return 2;
-	e->listener = listen_open(&e->worker, &at, on_accept, e, &error);
+	e->listener = listen_open(&e->worker, &spec, &error);
 	if (!e->listener) {
 		fprintf(stderr, "ws_echo: %s: %s\n", text, error);
 		return 3;

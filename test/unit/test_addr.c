@@ -123,12 +123,14 @@ static void listeners_may_leave_the_host_out(void **state)
 		{"1080", "default", 1080}, {":1080", "*", 1080},
 		{"*:0", "*", 0},           {"0.0.0.0:1", "0.0.0.0", 1},
 		{"[::]:2", "::", 2},       {"localhost:3", "localhost", 3},
-		{"0", "default", 0},
+		{"0", "default", 0},       {"unix:/a:1", "unix:/a:1", 0},
+		{"unix:@a", "unix:@a", 0}, {"unix:a", "unix:a", 0},
 	};
 	static const char *const bad[] = {
-		"",   "x",     "12x",   "65536",   "1.2.3.4", ":",
-		"*",  "::1:1", "[::1]", "a:b",     "h:99999", "-1",
-		"1 ", " 1",    "[::]",  "1.2.3:4",
+		"unix:", "unix:@", "unix:a b", "unix:\x7f", "unix:\n", "",
+		"x",     "12x",    "65536",    "1.2.3.4",   ":",       "*",
+		"::1:1", "[::1]",  "a:b",      "h:99999",   "-1",      "1 ",
+		" 1",    "[::]",   "1.2.3:4",
 	};
 
 	(void)state;
@@ -144,6 +146,22 @@ static void listeners_may_leave_the_host_out(void **state)
 
 		assert_int_not_equal(addr_parse_listen(bad[i], &a), ADDR_OK);
 	}
+}
+
+static void unix_sockets_have_paths(void **state)
+{
+	struct addr a = {.host = "127.0.0.1", .port = 7};
+	char in[5 + ADDR_UNIX_MAX + 2] = "unix:", text[ADDR_TEXT_MAX];
+
+	(void)state;
+	assert_null(addr_unix(&a));
+	memset(in + 5, 'x', ADDR_UNIX_MAX);
+	assert_int_equal(addr_parse_listen(in, &a), ADDR_OK);
+	assert_string_equal(addr_unix(&a), in + 5);
+	assert_string_equal(addr_format(&a, text), in);
+	assert_true(host_is_loopback(a.host));
+	in[5 + ADDR_UNIX_MAX] = 'x';
+	assert_int_equal(addr_parse_listen(in, &a), ADDR_EPATH);
 }
 
 static void addresses_are_written_as_they_are_read(void **state)
@@ -247,6 +265,16 @@ static void targets_come_in_the_schemes_of_gowsp(void **state)
 	}
 }
 
+static void each_error_has_a_text_of_its_own(void **state)
+{
+	(void)state;
+	for (int a = ADDR_EPATH; a <= ADDR_OK; a++)
+		for (int b = ADDR_EPATH; b < a; b++)
+			assert_string_not_equal(
+				addr_strerror((enum addr_err)a),
+				addr_strerror((enum addr_err)b));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,10 +282,12 @@ int main(void)
 		cmocka_unit_test(names_have_limits),
 		cmocka_unit_test(targets_have_a_host_and_a_port),
 		cmocka_unit_test(listeners_may_leave_the_host_out),
+		cmocka_unit_test(unix_sockets_have_paths),
 		cmocka_unit_test(addresses_are_written_as_they_are_read),
 		cmocka_unit_test(loopback_is_known_in_every_form),
 		cmocka_unit_test(servers_are_urls_or_short_for_them),
 		cmocka_unit_test(targets_come_in_the_schemes_of_gowsp),
+		cmocka_unit_test(each_error_has_a_text_of_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,14 +147,15 @@ static void on_tick(uv_timer_t *t)
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct addr at = {.host = "127.0.0.3"};
+	struct listen_spec spec = {
+		.at.host = "127.0.0.3", .on = on_accept, .ctx = f};
 	const char *error;
 
 	if (!f || worker_init(&f->w, 1 << 20))
 		return -1;
 	uv_timer_init(&f->w.loop, &f->tick);
 	uv_timer_start(&f->tick, on_tick, 5, 5);
-	f->listener = listen_open(&f->w, &at, on_accept, f, &error);
+	f->listener = listen_open(&f->w, &spec, &error);
 	if (!f->listener || !dns_start(f))
 		return -1;
 	f->port = (uint16_t)atoi(strrchr(listen_name(f->listener), ':') + 1);

@@ -222,6 +222,48 @@ static void what_is_no_internet_address_is_refused(void **state)
 	assert_false(egress_allows(&e, "x", &sa));
 }
 
+/* Those of a token: it may do less than all. */
+static void further_rules_only_narrow(void **state)
+{
+	static const struct {
+		const char *rules[4], *ip;
+		bool allowed;
+	} t[] = {
+		{{NULL}, "192.0.2.1", true},
+		{{NULL}, "127.0.0.1", true}, /* if the server allows it */
+		{{"-any"}, "192.0.2.1", false},
+		{{"-any", "+192.0.2.0/24"}, "192.0.2.1", true},
+		{{"-any", "+192.0.2.0/24"}, "192.0.3.1", false},
+		{{"-any", "+any"}, "192.0.2.1", true},
+		/* whose name is whose: DNS must not lead to loopback */
+		{{"-any", "+any"}, "127.0.0.1", false},
+		{{"-any", "+x"}, "127.0.0.1", false},
+		{{"-any", "+x"}, "192.0.2.1", true},
+		{{"-any", "+loopback"}, "127.0.0.1", true},
+		{{"-any", "+127.0.0.0/8"}, "::ffff:127.0.0.1", true},
+		{{"-private"}, "64:ff9b::10.0.0.1", false},
+	};
+	struct sockaddr_storage sa = {.ss_family = AF_UNIX};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct egress_rule rules[4];
+		size_t n = 0;
+
+		for (; t[i].rules[n]; n++)
+			assert_null(egress_rule_read(&rules[n],
+						     *t[i].rules[n] == '+',
+						     t[i].rules[n] + 1));
+		if (uv_ip4_addr(t[i].ip, 1, (struct sockaddr_in *)&sa))
+			uv_ip6_addr(t[i].ip, 1, (struct sockaddr_in6 *)&sa);
+		if (egress_also_allows(rules, n, "x", (struct sockaddr *)&sa) !=
+		    t[i].allowed)
+			fail_msg("%s, row %zu", t[i].ip, i);
+	}
+	sa.ss_family = AF_UNIX;
+	assert_false(egress_also_allows(NULL, 0, "x", (struct sockaddr *)&sa));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -233,6 +275,7 @@ int main(void)
 		cmocka_unit_test(every_kind_of_rule),
 		cmocka_unit_test(bad_rules_say_what_is_wrong),
 		cmocka_unit_test(what_is_no_internet_address_is_refused),
+		cmocka_unit_test(further_rules_only_narrow),
 	};
 
 	return cmocka_run_group_tests_name("egress", tests, NULL, NULL);

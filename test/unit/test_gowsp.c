@@ -17,6 +17,7 @@ struct fixture {
 	struct pace pace;
 	struct mux *mux;
 	struct end *offered;
+	int dead; /* the reason, 0: it is not */
 	uint64_t now;
 };
 
@@ -31,15 +32,31 @@ static void on_open(void *ctx, struct end *e, const struct addr *target)
 	((struct fixture *)ctx)->offered = e;
 }
 
-static const struct mux_ops mux_ops = {.wake = on_wake, .open = on_open};
+static const struct mux_ops mux_ops = {
+	.wake = on_wake, .hurry = on_wake, .open = on_open};
 
 static void on_nothing(struct end *e)
 {
 	(void)e;
 }
 
-static const struct end_events events = {.eof = on_nothing,
-					 .flushed = on_nothing};
+/* It is said to have left later. */
+static void on_data(struct end *e, struct bufq *q)
+{
+	(void)e;
+	bufq_clear(q);
+}
+
+static void on_dead(struct end *e, enum reason why, const char *detail)
+{
+	(void)detail;
+	((struct fixture *)e->user)->dead = (int)why;
+}
+
+static const struct end_events events = {.data = on_data,
+					 .eof = on_nothing,
+					 .flushed = on_nothing,
+					 .dead = on_dead};
 
 static int set_up(void **state)
 {
@@ -162,6 +179,76 @@ static void the_hold_begins_with_the_respond(void **state)
 	assert_int_equal(mux_streams(f->mux), 0);
 }
 
+/* One MiB and a little more, which nobody takes. */
+static struct end *choking(struct fixture *f)
+{
+	struct end *e = accepted(f);
+	struct buf *b;
+
+	for (int i = 0; i < 33; i++) {
+		b = buf_new(&f->pool, 32768);
+		memset(buf_ptr(b), 0, 32768);
+		b->len = 32768;
+		msg_seal(b, (const uint8_t *)"one", 3, WspCmd_TRANSFER);
+		assert_int_equal(mux_choked(f->mux), false);
+		feed(f, b);
+	}
+	assert_int_equal(mux_choked(f->mux), true);
+	return e;
+}
+
+static void open_another(struct fixture *f)
+{
+	feed(f, msg_connect(&f->pool, (const uint8_t *)"two", 3, "tcp://a:1"));
+	assert_int_equal(mux_streams(f->mux), 2);
+}
+
+static void who_keeps_all_from_others_is_reset(void **state)
+{
+	struct fixture *f = *state;
+
+	choking(f);
+	open_another(f);
+	assert_int_equal(later(f, 7999), 0);
+	assert_int_equal(f->dead, 0);
+	assert_int_equal(later(f, 1), 1); /* INTERRUPT */
+	assert_int_equal(f->dead, REASON_LIMIT);
+	assert_int_equal(mux_choked(f->mux), false);
+}
+
+static void who_takes_a_little_is_not(void **state)
+{
+	struct fixture *f = *state;
+	struct end *e = choking(f);
+
+	open_another(f);
+	end_read(e, 1);
+	mux_notify(f->mux);
+	for (int i = 0; i < 8; i++) {
+		later(f, 7000);
+		end_left(e, 32768);
+		assert_int_equal(f->dead, 0);
+		assert_int_equal(mux_choked(f->mux), true);
+	}
+	end_left(e, 10 * 32768);
+	assert_int_equal(mux_choked(f->mux), false);
+	later(f, 60000);
+	assert_int_equal(f->dead, 0);
+}
+
+static void who_is_alone_may_wait(void **state)
+{
+	struct fixture *f = *state;
+
+	choking(f);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(later(f, 8000), 0);
+	assert_int_equal(mux_choked(f->mux), true);
+	open_another(f);
+	assert_int_equal(later(f, 8000), 1);
+	assert_int_equal(f->dead, REASON_LIMIT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -170,6 +257,9 @@ int main(void)
 		TEST(a_stream_that_is_over_is_no_orphan),
 		TEST(an_orphan_is_heard_and_gone),
 		TEST(the_hold_begins_with_the_respond),
+		TEST(who_keeps_all_from_others_is_reset),
+		TEST(who_takes_a_little_is_not),
+		TEST(who_is_alone_may_wait),
 	};
 
 	return cmocka_run_group_tests_name("gowsp", tests, NULL, NULL);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -99,6 +100,35 @@ static void a_long_text_stays_one_whole_line(void **state)
 	}
 }
 
+/* Whatever the text leaves of it; and no longer than what a pipe takes in one
+ * piece, since other threads write, too. */
+static void a_full_line_is_json_and_not_torn(void **state)
+{
+	char text[1024];
+	size_t n;
+
+	(void)state;
+	for (size_t few = 0; few < sizeof(text); few++) {
+		json_t *o;
+		char *line;
+
+		memset(text, 'a', sizeof(text) - 1);
+		memset(text, '\n', few); /* each grows */
+		text[sizeof(text) - 1] = 0;
+		log_setup(LOG_INFO, true);
+		line = line_of("who", text);
+		assert_in_range(strlen(line), 1, PIPE_BUF);
+		o = json_loads(line, 0, NULL);
+		assert_non_null(o);
+		json_decref(o);
+		log_setup(LOG_INFO, false);
+		line = line_of("who", text);
+		n = strlen(line);
+		assert_in_range(n, 1, PIPE_BUF);
+		assert_int_equal(line[n - 1], '\n');
+	}
+}
+
 static void levels_have_an_order(void **state)
 {
 	static const char *const names[] = {"error", "warn", "info", "debug",
@@ -136,6 +166,7 @@ int main(void)
 		cmocka_unit_test(text_from_a_peer_is_escaped),
 		cmocka_unit_test(a_json_line_is_json),
 		cmocka_unit_test(a_long_text_stays_one_whole_line),
+		cmocka_unit_test(a_full_line_is_json_and_not_torn),
 		cmocka_unit_test(levels_have_an_order),
 		cmocka_unit_test(a_limit_counts_what_it_holds_back),
 	};

@@ -260,6 +260,54 @@ static void gos_error_texts_are_understood(void **state)
 	}
 }
 
+static void fields_of_others_are_skipped(void **state)
+{
+	static const struct {
+		const char *p;
+		size_t n;
+		bool good;
+	} t[] = {
+		{"\x21"
+		 "12345678\x10\x02",
+		 11, true},
+		{"\x25"
+		 "1234\x10\x02",
+		 7, true},
+		{"\x20\x05\x10\x02", 4, true},
+		{"\x22\0\x10\x02", 4, true},
+		{"\x23\x24\x10\x02", 4, false}, /* a group */
+		{"\x21"
+		 "1234567",
+		 8, false},
+		{"\x22\xff\xff\xff\xff\x0f", 6, false},   /* over 2 GiB */
+		{"\xa0\x80\x80\x80\x80\x01\0", 7, false}, /* no such field */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		for (size_t at = 0; at <= t[i].n; at++) {
+			struct seen s = split(t[i].p, t[i].n, at);
+
+			assert_int_equal(s.ends, t[i].good);
+			assert_int_equal(s.error, !t[i].good);
+			assert_true(!t[i].good || s.cmd == 2);
+		}
+}
+
+static void texts_that_are_too_long_are_not_sent(void **state)
+{
+	char text[1200] = "";
+	struct bufpool pool;
+
+	(void)state;
+	bufpool_init(&pool);
+	memset(text, 'x', sizeof(text) - 1);
+	assert_null(msg_connect(&pool, (uint8_t *)"1", 1, text));
+	assert_null(
+		msg_respond(&pool, (uint8_t *)"1", 1, REASON_DONE, text, true));
+	bufpool_done(&pool);
+}
+
 static void resets_and_credit_are_read(void **state)
 {
 	uint32_t n;
@@ -291,6 +339,8 @@ int main(void)
 		cmocka_unit_test(sealing_gives_the_bytes_of_the_document),
 		cmocka_unit_test(answers_carry_a_reason),
 		cmocka_unit_test(gos_error_texts_are_understood),
+		cmocka_unit_test(fields_of_others_are_skipped),
+		cmocka_unit_test(texts_that_are_too_long_are_not_sent),
 		cmocka_unit_test(resets_and_credit_are_read),
 	};
 

@@ -81,6 +81,14 @@ static void bad_input_says_what_and_where(void **state)
 		{MODE_SERVER, "--max-memory 1K", {"at least 1M"}},
 		{MODE_SERVER, "--max-memory 99999999999G", {"64M"}},
 		{MODE_SERVER, "--max-memory 1MB", {"64M"}},
+		{MODE_SERVER, "--max-unauthenticated 0", {"1 to 65535"}},
+		{MODE_SERVER, "--max-unauthenticated 1x", {"1 to 65535"}},
+		{MODE_SERVER, "--max-unauthenticated 65536", {"1 to 65535"}},
+		{MODE_SERVER, "--workers 0", {"--workers", "1 to 64"}},
+		{MODE_SERVER, "--workers -1", {"--workers", "1 to 64"}},
+		{MODE_SERVER,
+		 "--workers 9 --max-memory 8M",
+		 {"--max-memory", "--workers needs 1M"}},
 		{MODE_SERVER, "--log-level loud", {"loud", "debug"}},
 		{MODE_SERVER, "--log-format xml", {"xml", "json"}},
 		{MODE_SERVER, "--ready-fd x", {"--ready-fd"}},
@@ -91,7 +99,14 @@ static void bad_input_says_what_and_where(void **state)
 		{MODE_CLIENT, "--http *:1", {"--http", "--allow-anonymous"}},
 		{MODE_CLIENT, "--socks --server ftp://x", {"--server", "ftp"}},
 		{MODE_CLIENT, "--socks --server ws://", {"--server"}},
+		{MODE_CLIENT,
+		 "--socks --server a --server ws://u:p@h/",
+		 {"--server: no user"}},
 		{MODE_CLIENT, "--socks --proxy-auth a", {"USER:PASSWORD"}},
+		{MODE_CLIENT, "--socks :1", {"--proxy-users", "anonymous"}},
+		{MODE_CLIENT,
+		 "--socks --proxy-auth a:b --proxy-users f",
+		 {"--proxy-auth", "--proxy-users", "one of them"}},
 		{MODE_CLIENT, "--socks --header a", {"--header", "Name: v"}},
 		{MODE_CLIENT, "--socks --header Host:x", {"--header"}},
 		{MODE_CLIENT,
@@ -99,7 +114,7 @@ static void bad_input_says_what_and_where(void **state)
 		 {"sends"}},
 		{MODE_CLIENT, "--socks --host a/b", {"--host", "a/b"}},
 		{MODE_CLIENT, "--socks --sni a:1", {"--sni", "a:1"}},
-		{MODE_CLIENT, "--socks --proxy https://p:1", {"--proxy"}},
+		{MODE_CLIENT, "--socks --proxy ftp://p:1", {"--proxy"}},
 		{MODE_CLIENT,
 		 "--socks --server ws://u:p@h/",
 		 {"--server: no user", "--token-file"}},
@@ -133,8 +148,8 @@ static void values_may_be_left_out(void **state)
 	assert_int_equal(read_line(&o, MODE_CLIENT, "--socks --http 80"), 0);
 	assert_int_equal(o.socks.at[0].port, 1080);
 	assert_int_equal(o.http.at[0].port, 80);
-	assert_string_equal(o.server.addr.host, "127.0.0.1");
-	assert_int_equal(o.server.addr.port, 8010);
+	assert_string_equal(o.servers.at[0].url.addr.host, "127.0.0.1");
+	assert_int_equal(o.servers.at[0].url.addr.port, 8010);
 	options_done(&o);
 }
 
@@ -158,6 +173,75 @@ static void listeners_are_repeatable(void **state)
 	assert_int_equal(read_line(&o, MODE_CLIENT, line), 2);
 	assert_non_null(strstr(said, "too many"));
 	options_done(&o);
+}
+
+/* Of several sources the last one counts; one value may hold a list. */
+static void servers_are_repeatable(void **state)
+{
+	struct options o;
+	char line[256] = "--socks";
+
+	(void)state;
+	assert_int_equal(read_line(&o, MODE_CLIENT,
+				   "--socks --server a --server wss://b/p"),
+			 0);
+	assert_int_equal(o.servers.count, 2);
+	assert_string_equal(o.servers.at[0].url.addr.host, "a");
+	assert_true(o.servers.at[1].url.tls);
+	options_done(&o);
+	write_file("{\"server\": [\"f:1\", \"f:2\", \"f:3\"],"
+		   " \"socks\": true}");
+	snprintf(line, sizeof(line), "--config %s", file);
+	assert_int_equal(read_line(&o, MODE_CLIENT, line), 0);
+	assert_int_equal(o.servers.count, 3);
+	assert_int_equal(o.servers.at[2].url.addr.port, 3);
+	options_done(&o);
+	setenv("WSP_SERVER", " e:1  wss://e/ ", 1);
+	assert_int_equal(read_line(&o, MODE_CLIENT, line), 0);
+	assert_int_equal(o.servers.count, 2);
+	assert_int_equal(o.servers.at[1].url.addr.port, 443);
+	options_done(&o);
+	strcat(line, " --server c:9");
+	assert_int_equal(read_line(&o, MODE_CLIENT, line), 0);
+	assert_int_equal(o.servers.count, 1);
+	assert_int_equal(o.servers.at[0].url.addr.port, 9);
+	options_done(&o);
+	unsetenv("WSP_SERVER");
+	strcpy(line, "--socks");
+	for (int i = 0; i <= SERVERS_MAX; i++)
+		strcat(line, " --server=a");
+	assert_int_equal(read_line(&o, MODE_CLIENT, line), 2);
+	assert_non_null(strstr(said, "too many servers"));
+	options_done(&o);
+}
+
+/* Each server has a proxy of its own. */
+static void proxies_are_chosen_for_each_server(void **state)
+{
+	struct options o;
+
+	(void)state;
+	setenv("http_proxy", "plain:1", 1);
+	setenv("https_proxy", "secure:2", 1);
+	setenv("no_proxy", "near.test", 1);
+	assert_int_equal(read_line(&o, MODE_CLIENT,
+				   "--socks --server a --server wss://b "
+				   "--server c.near.test --server localhost"),
+			 0);
+	assert_string_equal(o.servers.at[0].proxy.addr.host, "plain");
+	assert_string_equal(o.servers.at[1].proxy.addr.host, "secure");
+	assert_false(o.servers.at[2].use_proxy);
+	assert_false(o.servers.at[3].use_proxy);
+	options_done(&o);
+	assert_int_equal(read_line(&o, MODE_CLIENT,
+				   "--socks --server localhost --proxy p:3"),
+			 0);
+	assert_true(o.servers.at[0].use_proxy);
+	assert_int_equal(o.servers.at[0].proxy.addr.port, 3);
+	options_done(&o);
+	unsetenv("http_proxy");
+	unsetenv("https_proxy");
+	unsetenv("no_proxy");
 }
 
 /* A token opens the door: bare --listen is then all addresses, and the guard
@@ -341,6 +425,13 @@ static void sizes_have_units(void **state)
 	struct options o;
 
 	(void)state;
+	assert_int_equal(read_line(&o, MODE_SERVER, ""), 0);
+	assert_int_equal(o.strangers, 100);
+	options_done(&o);
+	assert_int_equal(read_line(&o, MODE_SERVER, "--max-unauthenticated 7"),
+			 0);
+	assert_int_equal(o.strangers, 7);
+	options_done(&o);
 	assert_int_equal(read_line(&o, MODE_SERVER, "--max-memory 2048K"), 0);
 	assert_int_equal(o.max_memory, 2 << 20);
 	options_done(&o);
@@ -396,6 +487,8 @@ int main(void)
 		cmocka_unit_test(bad_input_says_what_and_where),
 		cmocka_unit_test(values_may_be_left_out),
 		cmocka_unit_test(listeners_are_repeatable),
+		cmocka_unit_test(servers_are_repeatable),
+		cmocka_unit_test(proxies_are_chosen_for_each_server),
 		cmocka_unit_test(a_token_changes_the_defaults),
 		cmocka_unit_test(the_token_file_has_one_line),
 		cmocka_unit_test(secrets_are_wiped_from_the_command_line),

@@ -19,7 +19,7 @@ static enum socks5_event run(struct socks5 *s, const char *p, size_t n,
 	enum socks5_event e = SOCKS5_MORE;
 	size_t from = 0;
 
-	socks5_init(s, NULL);
+	socks5_init(s, false);
 	*greeted = 0;
 	*rest = 0;
 	for (int i = 0; i < 2; i++) {
@@ -106,7 +106,8 @@ static void what_is_wrong_has_its_answer(void **state)
 				run(&s, t[i].p, t[i].n, at, &rest, &greeted),
 				SOCKS5_FAILED);
 			assert_int_equal(s.why, t[i].why);
-			assert_int_equal(socks5_refusal(&s, out), t[i].len);
+			assert_int_equal(socks5_refuse(&s, s.why, out),
+					 t[i].len);
 			if (t[i].len)
 				assert_int_equal(out[1], t[i].code);
 		}
@@ -147,29 +148,20 @@ static void replies_carry_the_bound_address(void **state)
 /* RFC 1929, however the bytes are cut. */
 static void a_user_has_a_password(void **state)
 {
-	static const char good[] = "\5\2\0\2\1\2me\2pw\5\1\0\1\1\2\3\4\0\x50";
-	static const struct {
-		const char *in;
-		size_t n;
-		enum reason why;
-	} bad[] = {
-		{"\5\1\0", 3, REASON_FORBIDDEN},
-		{"\5\1\2\1\2me\2px", 10, REASON_PROXY_AUTH},
-		{"\5\1\2\1\0\0", 6, REASON_PROXY_AUTH},
-		{"\5\1\2\1\4me:p\1w", 11, REASON_PROXY_AUTH},
-		{"\5\1\2\5", 4, REASON_BAD_REQUEST},
-	};
+	static const char in[] = "\5\2\0\2\1\2me\3p:w\5\1\0\1\1\2\3\4\0\x50";
+	const char *user, *password;
+	uint8_t out[SOCKS5_REPLY_MAX];
 
 	(void)state;
-	for (size_t step = 1; step < sizeof(good); step++) {
+	for (size_t step = 1; step < sizeof(in); step++) {
 		struct socks5 s;
-		const uint8_t *p = (const uint8_t *)good;
+		const uint8_t *p = (const uint8_t *)in;
 		enum socks5_event e = SOCKS5_MORE;
-		int greeted = 0, signed_in = 0;
+		int greeted = 0, asked = 0;
 
-		socks5_init(&s, "me:pw");
-		for (size_t at = 0; at < sizeof(good) - 1; at += step) {
-			size_t n = sizeof(good) - 1 - at;
+		socks5_init(&s, true);
+		for (size_t at = 0; at < sizeof(in) - 1; at += step) {
+			size_t n = sizeof(in) - 1 - at;
 
 			if (n > step)
 				n = step;
@@ -177,24 +169,96 @@ static void a_user_has_a_password(void **state)
 				       SOCKS5_GREETED ||
 			       e == SOCKS5_USER) {
 				greeted += e == SOCKS5_GREETED;
-				signed_in += e == SOCKS5_USER;
+				if (e == SOCKS5_GREETED)
+					continue;
+				asked++;
+				socks5_credentials(&s, &user, &password);
+				assert_string_equal(user, "me");
+				assert_string_equal(password, "p:w");
+				assert_int_equal(socks5_admit(&s, out), 2);
+				assert_memory_equal(out, "\1\0", 2);
 			}
 		}
 		assert_int_equal(e, SOCKS5_DONE);
-		assert_true(greeted == 1 && signed_in == 1);
+		assert_true(greeted == 1 && asked == 1);
 		assert_string_equal(s.target.host, "1.2.3.4");
 	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct socks5 s;
-		const uint8_t *p = (const uint8_t *)bad[i].in;
-		size_t n = bad[i].n;
-		enum socks5_event e;
+}
 
-		socks5_init(&s, "me:pw");
-		while ((e = socks5_feed(&s, &p, &n)) == SOCKS5_GREETED)
-			continue;
-		assert_int_equal(e, SOCKS5_FAILED);
+static enum socks5_event sign_in(struct socks5 *s, const char *in, size_t n)
+{
+	const uint8_t *p = (const uint8_t *)in;
+	enum socks5_event e;
+
+	socks5_init(s, true);
+	while ((e = socks5_feed(s, &p, &n)) == SOCKS5_GREETED)
+		continue;
+	return e;
+}
+
+static void credentials_may_have_255_bytes_or_none(void **state)
+{
+	static const char none[] = "\5\1\2\1\0\0";
+	char longest[3 + 2 + 255 + 1 + 255] = "\5\1\2\1\xff";
+	const char *user, *password;
+	struct socks5 s;
+
+	(void)state;
+	memset(longest + 5, 'u', 255);
+	longest[260] = '\xff';
+	memset(longest + 261, 'p', 255);
+	assert_int_equal(sign_in(&s, longest, sizeof(longest)), SOCKS5_USER);
+	socks5_credentials(&s, &user, &password);
+	assert_int_equal(strlen(user), 255);
+	assert_int_equal(strspn(password, "p"), 255);
+	assert_int_equal(strlen(password), 255);
+	assert_int_equal(sign_in(&s, none, 6), SOCKS5_USER);
+	socks5_credentials(&s, &user, &password);
+	assert_string_equal(user, "");
+	assert_string_equal(password, "");
+}
+
+static void who_is_refused_hears_it_and_is_not_listened_to(void **state)
+{
+	static const char in[] = "\5\1\2\1\2me\2pw\5\1\0\1\1\2\3\4\0\x50";
+	const uint8_t *p = (const uint8_t *)in;
+	size_t n = sizeof(in) - 1;
+	uint8_t out[SOCKS5_REPLY_MAX];
+	struct socks5 s;
+
+	(void)state;
+	socks5_init(&s, true);
+	assert_int_equal(socks5_feed(&s, &p, &n), SOCKS5_GREETED);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(socks5_feed(&s, &p, &n), SOCKS5_USER);
+		assert_int_equal(n, 10);
+	}
+	assert_int_equal(socks5_refuse(&s, REASON_LIMIT, out), 2);
+	assert_memory_equal(out, "\1\1", 2);
+}
+
+static void bad_credentials_are_refused_at_once(void **state)
+{
+	static const struct {
+		const char *in;
+		size_t n;
+		enum reason why;
+		size_t len;
+	} bad[] = {
+		{"\5\1\0", 3, REASON_FORBIDDEN, 2},
+		{"\5\1\2\5", 4, REASON_BAD_REQUEST, 0},
+		{"\5\1\2\1\2me\3pw\0", 11, REASON_PROXY_AUTH, 2},
+		{"\5\1\2\1\3me\0\2pw", 11, REASON_PROXY_AUTH, 2},
+	};
+	uint8_t out[SOCKS5_REPLY_MAX];
+	struct socks5 s;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(sign_in(&s, bad[i].in, bad[i].n),
+				 SOCKS5_FAILED);
 		assert_int_equal(s.why, bad[i].why);
+		assert_int_equal(socks5_refuse(&s, s.why, out), bad[i].len);
 	}
 }
 
@@ -206,6 +270,10 @@ int main(void)
 		cmocka_unit_test(names_of_255_bytes_are_refused_not_overrun),
 		cmocka_unit_test(replies_carry_the_bound_address),
 		cmocka_unit_test(a_user_has_a_password),
+		cmocka_unit_test(credentials_may_have_255_bytes_or_none),
+		cmocka_unit_test(
+			who_is_refused_hears_it_and_is_not_listened_to),
+		cmocka_unit_test(bad_credentials_are_refused_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

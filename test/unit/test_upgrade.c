@@ -134,9 +134,45 @@ static void lists_and_cases_are_understood(void **state)
 		     0, &rest),
 		UPGRADE_DONE);
 	assert_true(upgrade_request(u)->has_origin);
-	assert_false(upgrade_request(u)->proto_ok);
+	assert_true(upgrade_request(u)->proto_ok); /* gowsp before 0.4 */
 	assert_string_equal(upgrade_request(u)->token, "");
 	upgrade_free(u);
+}
+
+static void whom_a_proxy_speaks_for(void **state)
+{
+	static const struct {
+		const char *fields, *out;
+		size_t many; /* bytes that are put into the gap */
+	} t[] = {
+		{"", "", 0},
+		{"X-Forwarded-For: 192.0.2.1, evil \r\n", "192.0.2.1, evil", 0},
+		{"x-forwarded-for: a\r\nA: b\r\nX-FORWARDED-FOR: b, c\r\n",
+		 "a,b, c", 0},
+		{"X-Forwarded-For: %*s\r\n", "", 1024},
+		{"X-Forwarded-For: %*s\r\nX-Forwarded-For: c\r\n", "c", 1024},
+		{"X-Forwarded-For: %*s\r\nX-Forwarded-For: c\r\n", "c", 1022},
+		{"X-Forwarded-For: c\r\nX-Forwarded-For: %*s\r\n", "", 1024},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct upgrade *u = upgrade_new_server();
+		const char *gap = strstr(t[i].fields, "%*s");
+		char text[4096];
+		size_t rest, n, head = gap ? (size_t)(gap - t[i].fields) : 0;
+
+		n = (size_t)snprintf(text, sizeof(text), "%s%.*s",
+				     "GET / HTTP/1.1\r\n" HEAD, (int)head,
+				     t[i].fields);
+		memset(text + n, 'x', t[i].many);
+		n += t[i].many;
+		snprintf(text + n, sizeof(text) - n, "%s\r\n",
+			 t[i].fields + head + (gap ? 3 : 0));
+		assert_int_equal(feed(u, text, n, &rest), UPGRADE_DONE);
+		assert_string_equal(upgrade_request(u)->forwarded, t[i].out);
+		upgrade_free(u);
+	}
 }
 
 static void a_malformed_negotiation_counts_as_absent(void **state)
@@ -182,8 +218,9 @@ static void versions_of_gowsp(void **state)
 		const char *text;
 		bool good;
 	} t[] = {
-		{"0.10", true}, {"0.99", true}, {"-0.9", true}, {"0", true},
-		{"1.0", false}, {"", false},    {"x", false},   {"0.1x", false},
+		{"0.10", true}, {"0.99", true},  {"-0.9", true},
+		{"0", true},    {"1.0", false},  {"", false},
+		{"x", false},   {"0.1x", false}, {"0.10\r\nProto: 0.10", false},
 	};
 
 	(void)state;
@@ -259,6 +296,7 @@ static void answers_of_servers(void **state)
 		{"101 x", "Sec-WebSocket-Protocol: a\r\n", REASON_NOT_WSP},
 		{"101 x", "Sec-WebSocket-Extensions: a\r\n", REASON_NOT_WSP},
 		{"200 x", "", REASON_NOT_WSP},
+		{"302 x", "", REASON_NOT_WSP},
 		{"404 x", "", REASON_NOT_WSP},
 		{"401 x", "", REASON_UNAUTHORIZED},
 		{"403 x", "", REASON_UNAUTHORIZED},
@@ -282,6 +320,11 @@ static void answers_of_servers(void **state)
 					 t[i].why ? UPGRADE_FAILED
 						  : UPGRADE_DONE);
 			assert_int_equal(upgrade_why(u), t[i].why);
+			/* the user is told what to look at */
+			if (t[i].why == REASON_NOT_WSP && !*t[i].fields)
+				assert_non_null(strstr(
+					upgrade_detail(u),
+					"path of the URL and the token"));
 			if (i == 1)
 				assert_int_equal(upgrade_peer(u)->window, 5);
 			else if (i == 0)
@@ -326,6 +369,24 @@ static void refusals_are_whole_answers(void **state)
 	out[upgrade_write_refusal(out, REASON_BAD_VERSION)] = 0;
 	assert_non_null(strstr(out, "HTTP/1.1 426 "));
 	assert_non_null(strstr(out, "Sec-WebSocket-Version: 13\r\n"));
+	out[upgrade_write_refusal(out, REASON_BAD_METHOD)] = 0;
+	assert_non_null(strstr(out, "HTTP/1.1 405 "));
+	assert_non_null(strstr(out, "Allow: GET\r\n"));
+}
+
+/* What would be two fields, or one that has a meaning already. */
+static void fields_are_good_or_not(void **state)
+{
+	(void)state;
+	assert_true(upgrade_field_is_good("X-A: b"));
+	assert_true(upgrade_field_is_good("X-A:"));
+	assert_false(upgrade_field_is_good("X A: b"));
+	assert_false(upgrade_field_is_good(": b"));
+	assert_false(upgrade_field_is_good("X"));
+	assert_false(upgrade_field_is_good("X: b\r\nY: c"));
+	assert_false(upgrade_field_is_good("X: \x80"));
+	assert_false(upgrade_field_is_good("host: b"));
+	assert_false(upgrade_field_is_good("Sec-WebSocket-Protocol: b"));
 }
 
 static void tokens_are_equal_or_not(void **state)
@@ -345,6 +406,7 @@ int main(void)
 		cmocka_unit_test(a_request_cut_anywhere_is_the_same_request),
 		cmocka_unit_test(bad_requests_have_their_reason),
 		cmocka_unit_test(lists_and_cases_are_understood),
+		cmocka_unit_test(whom_a_proxy_speaks_for),
 		cmocka_unit_test(a_malformed_negotiation_counts_as_absent),
 		cmocka_unit_test(versions_of_gowsp),
 		cmocka_unit_test(a_head_that_never_ends_is_too_large),
@@ -352,6 +414,7 @@ int main(void)
 		cmocka_unit_test(answers_of_servers),
 		cmocka_unit_test(the_request_is_written_as_gowsp_writes_it),
 		cmocka_unit_test(refusals_are_whole_answers),
+		cmocka_unit_test(fields_are_good_or_not),
 		cmocka_unit_test(tokens_are_equal_or_not),
 	};
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -26,7 +27,10 @@ static void urls(void **state)
 		{"socks5h://u@h:2", "socks5://h:2", "u", ""},
 		{"http://u:p%40%3a@h:2", "http://h:2", "u", "p@:"},
 		{"http://u:p@q@h:2", "http://h:2", "u", "p@q"},
-		{"https://h:1", NULL, NULL, NULL},
+		{"https://h:1", "https://h:1", "", ""},
+		{"HTTPS://u:p@h", "https://h:443", "u", "p"},
+		{"ftp://h:1", NULL, NULL, NULL},
+		{"socks4://h:1", NULL, NULL, NULL},
 		{"http://@h:1", NULL, NULL, NULL},
 		{"http://:p@h:1", NULL, NULL, NULL},
 		{"http://u:%zz@h:1", NULL, NULL, NULL},
@@ -94,6 +98,7 @@ static void answers(void **state)
 		 REASON_HOST_UNREACHABLE},
 		{"h", "HTTP/1.1 403 No\r\n\r\n", 19, 0, REASON_PROXY},
 		{"h", "HTTP/1.1 407 No\r\n\r\n", 19, 0, REASON_UNAUTHORIZED},
+		{"h", "HTTP/1.1 401 No\r\n\r\n", 19, 0, REASON_UNAUTHORIZED},
 		{"h", "nonsense\r\n", 10, 0, REASON_PROXY},
 		{"socks5://h", "\5\0\5\0\0\1\1\2\3\4\0\1rest", 16, 12, 0},
 		{"socks5://h", "\5\0\5\0\0\3\1a\0\1rest", 14, 10, 0},
@@ -132,6 +137,50 @@ static void answers(void **state)
 			}
 			upstream_free(u);
 		}
+	}
+}
+
+/* Proxy-Authenticate: is there something that can be done? */
+static void challenges(void **state)
+{
+	static const struct {
+		const char *value, *schemes; /* NULL: Basic is offered */
+	} t[] = {
+		{"Basic realm=\"a\"", NULL},
+		{"BASIC", NULL},
+		{"NTLM, Basic realm=\"a\"", NULL},
+		{"Digest realm=\"a\", nonce=\"b\" ,  Basic", NULL},
+		{"NTLM\r\nProxy-Authenticate: basic realm=x", NULL},
+		{"NTLM", "NTLM"},
+		{"NTLM\r\nProxy-Authenticate: Negotiate", "NTLM, Negotiate"},
+		{"Negotiate, NTLM", "Negotiate, NTLM"},
+		{"Negotiate YWJj==,NTLM", "Negotiate, NTLM"},
+		{"Digest realm=\"x, Basic y\", Basic=1", "Digest"},
+		{"Digest realm=\"\\\", Basic\", basic = 1", "Digest"},
+	};
+	struct proxy_url url;
+
+	(void)state;
+	assert_int_equal(proxy_url_parse("h", &url), ADDR_OK);
+	for (size_t i = 0; i < COUNT(t); i++) {
+		struct upstream *u = upstream_new(&url, &target);
+		char in[200], out[2 * UPSTREAM_OUT_MAX], text[99];
+		size_t used,
+			n = (size_t)snprintf(in, sizeof(in),
+					     "HTTP/1.1 407 No\r\n"
+					     "Proxy-Authenticate: %s\r\n\r\n",
+					     t[i].value);
+
+		assert_int_equal(run(u, in, n, n / 2, &used, out),
+				 UPSTREAM_FAILED);
+		snprintf(text, sizeof(text), "it wants %s, and only",
+			 t[i].schemes ? t[i].schemes : "");
+		assert_int_equal(upstream_why(u),
+				 t[i].schemes ? REASON_PROXY
+					      : REASON_UNAUTHORIZED);
+		if (t[i].schemes)
+			assert_non_null(strstr(upstream_detail(u), text));
+		upstream_free(u);
 	}
 }
 
@@ -186,6 +235,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(urls),
 		cmocka_unit_test(answers),
+		cmocka_unit_test(challenges),
 		cmocka_unit_test(questions),
 		cmocka_unit_test(a_head_that_never_ends),
 	};

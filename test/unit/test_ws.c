@@ -18,6 +18,7 @@ struct heard {
 	uint8_t data[MAX];
 	size_t n;
 	int messages, pongs;
+	int most; /* messages; 0: all are taken */
 	bool text;
 };
 
@@ -31,7 +32,7 @@ static bool on_piece(void *ctx, uint8_t *p, size_t n, bool text, bool last)
 	h->n += n;
 	h->messages += last;
 	h->text = text;
-	return true;
+	return !h->most || h->messages < h->most;
 }
 
 static void on_mask(void *ctx, uint8_t key[4])
@@ -281,6 +282,78 @@ static void a_close_is_said_once(void **state)
 	assert_false(ws_input(f->client, (uint8_t[]){0x82, 0}, 2));
 }
 
+static void the_close_of_the_peer_is_heard_behind_ours(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t in[] = {0x82, 3,    'a', 'b',  'c',  0x01, 1,    'd',
+			0x89, 1,    'e', 0x80, 1,    'f',  0x88, 4,
+			3,    0xe9, 'x', 'y',  0x82, 0};
+	uint16_t code;
+
+	ws_input(f->client, in, 3); /* in the middle of a message */
+	f->heard.n = 0;
+	ws_close(f->client, 1001, "going");
+	buf_free(ws_pull(f->client));
+	for (size_t i = 3; i < 20; i++) {
+		assert_false(ws_heard(f->client));
+		assert_false(ws_input(f->client, in + i, 1));
+	}
+	assert_true(ws_heard(f->client));
+	assert_false(ws_input(f->client, in + 20, 2));
+	assert_int_equal(f->heard.n, 0);
+	assert_null(ws_pull(f->client));
+	assert_int_equal(ws_why(f->client, &code), REASON_DONE);
+	assert_int_equal(code, 1001);
+}
+
+static void a_violation_behind_our_close_ends_it(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t in[] = {0xf2, 0, 0x88, 2, 3, 0xe9};
+
+	ws_close(f->client, 1001, "going");
+	assert_false(ws_input(f->client, in, sizeof(in)));
+	assert_false(ws_heard(f->client));
+	buf_free(ws_pull(f->client));
+	assert_null(ws_pull(f->client));
+}
+
+/* The owner has seen enough, in a frame of either lane. */
+static void no_message_follows_the_last(void **state)
+{
+	static const uint8_t in[][8] = {{0x82, 1, 'a', 0x82, 1, 'b'},
+					{0x81, 1, 'a', 0x81, 1, 'b'}};
+	struct fixture *f = *state;
+	uint8_t copy[8];
+
+	for (int i = 0; i < 2; i++) {
+		struct ws *w = make(f, WS_CLIENT);
+
+		memset(&f->heard, 0, sizeof(f->heard));
+		f->heard.most = 1;
+		memcpy(copy, in[i], 6);
+		assert_false(ws_input(w, copy, 6));
+		assert_int_equal(f->heard.messages, 1);
+		assert_int_equal(f->heard.data[0], 'a');
+		ws_free(w);
+	}
+}
+
+static void a_long_farewell_is_cut(void **state)
+{
+	struct fixture *f = *state;
+	char text[200] = "";
+	struct buf *b;
+
+	memset(text, 'x', sizeof(text) - 1);
+	ws_close(f->server, 1000, text);
+	b = ws_pull(f->server);
+	assert_int_equal(b->len, 2 + 125);
+	buf_free(b);
+	ws_ping(f->server); /* in vain */
+	assert_null(ws_pull(f->server));
+}
+
 static void a_ping_waits_only_once(void **state)
 {
 	struct fixture *f = *state;
@@ -310,7 +383,16 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(
 			a_flood_of_pings_leaves_eight_pongs, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_close_of_the_peer_is_heard_behind_ours, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			a_violation_behind_our_close_ends_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_close_is_said_once, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(no_message_follows_the_last,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_long_farewell_is_cut, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_ping_waits_only_once, setup,
 						teardown),
