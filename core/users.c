@@ -44,7 +44,9 @@ struct users {
 struct users_job {
 	struct users_job *next, *prev;
 	struct users *users;
-	struct user *user; /* NULL: there is none of this name */
+	struct user *user; /* NULL: none of this name, or no longer */
+	bool exists;       /* there was one, for the thread */
+	bool old;          /* of a file that has been read again since */
 	struct users_check *asking;
 	uint8_t digest[DIGEST]; /* of the pair */
 	uv_work_t work;
@@ -281,6 +283,29 @@ struct users *users_load(struct worker *w, const char *path, char *error,
 	return NULL;
 }
 
+bool users_again(struct users *u, const char *path, char *error, size_t size)
+{
+	struct users *now = users_load(u->worker, path, error, size);
+	struct users before = *u;
+	struct users_job *job;
+
+	if (!now)
+		return false;
+	DL_FOREACH(u->jobs, job)
+	{
+		job->user = NULL;
+		job->old = true;
+	}
+	u->list = now->list;
+	u->count = now->count;
+	u->room = now->room;
+	now->list = before.list;
+	now->count = before.count;
+	now->room = before.room;
+	users_free(now);
+	return true;
+}
+
 /* Known pairs. */
 
 static void on_forget(struct deadline *d)
@@ -328,7 +353,7 @@ static void on_work(uv_work_t *work)
 
 	if (!out || *out == '*')
 		job->why = REASON_NO_MEMORY;
-	else if (job->user && token_equal(out, job->hash))
+	else if (job->exists && token_equal(out, job->hash))
 		job->why = REASON_DONE;
 	else
 		job->why = REASON_PROXY_AUTH;
@@ -360,7 +385,7 @@ static void on_worked(uv_work_t *work, int status)
 
 	job->users->njobs--;
 	DL_DELETE(job->users->jobs, job);
-	if (!status && job->why == REASON_DONE)
+	if (!status && job->why == REASON_DONE && job->user)
 		remember(job);
 	while ((c = job->asking)) {
 		check_unlink(c);
@@ -376,7 +401,8 @@ static struct users_job *job_find(const struct users *u,
 	struct users_job *job;
 
 	DL_FOREACH(u->jobs, job)
-	if (job->asking && memcmp(job->digest, digest, DIGEST) == 0)
+	if (job->asking && !job->old &&
+	    memcmp(job->digest, digest, DIGEST) == 0)
 		return job;
 	return NULL;
 }
@@ -399,6 +425,7 @@ static struct users_job *job_start(struct users *u, const char *name,
 	job->users = u;
 	job->why = REASON_PROXY_AUTH; /* until it is computed */
 	job->user = find(u, name);
+	job->exists = job->user != NULL;
 	snprintf(job->hash, sizeof(job->hash), "%s",
 		 job->user ? job->user->hash : stand_in(u, name)->hash);
 	memcpy(job->digest, digest, DIGEST);

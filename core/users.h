@@ -43,6 +43,10 @@ struct users *users_of_pair(struct worker *w, const char *pair);
 /* Those of a file. NULL: error says what is wrong, with file and line. */
 struct users *users_load(struct worker *w, const char *path, char *error,
 			 size_t size);
+/* Read that file again: its users take the place of those of before, whose
+ * checks that are under way are still answered by what was. False: error, and
+ * nothing has changed. */
+bool users_again(struct users *u, const char *path, char *error, size_t size);
 size_t users_count(const struct users *u);
 /* Only when worker_run() has returned, which waits for checks. NULL is
  * allowed. */

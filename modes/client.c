@@ -172,6 +172,24 @@ static bool load_users(struct client *c)
 	return c->users != NULL;
 }
 
+/* HUP. A user of before stays where he is; his next request is a new one's. */
+static void reload_users(struct client *c)
+{
+	const char *path = c->options->proxy_users;
+	char error[4096 + 256];
+
+	if (!path)
+		return;
+	if (users_again(c->users, path, error, sizeof(error)))
+		log_info(NULL, "HUP: read again: %zu users in %s",
+			 users_count(c->users), path);
+	else
+		log_warn(NULL,
+			 "HUP: --proxy-users %s; what it said before stays in "
+			 "force",
+			 error);
+}
+
 /* 0, or an exit code. */
 static int client_open(struct client *c)
 {
@@ -230,6 +248,7 @@ void client_stop(struct client *c, enum reason why)
 
 void client_reload(struct client *c)
 {
+	reload_users(c);
 	link_reload(&c->link);
 	link_hurry(&c->link);
 }

@@ -168,7 +168,9 @@ static const struct topic {
 	 "with a warning\n"
 	 "             client: connect to the server now; read again "
 	 "--token-file, --tls-ca,\n"
-	 "             --tls-cert and --tls-key, for new connections\n"},
+	 "             --tls-cert and --tls-key, for new connections; and "
+	 "--proxy-users, for\n"
+	 "             new requests\n"},
 	{"config",
 	 "--config FILE reads a JSON object. Its keys are the options without "
 	 "the\ndashes; an option that is repeatable takes a list:\n\n"

@@ -125,7 +125,7 @@ static const struct opt_row rows[] = {
 	 .value = "FILE",
 	 .help = "the same for many: USER:HASH in each line",
 	 .more = "As htpasswd -B or crypt(3) make them: bcrypt ($2y$), $5$, "
-		 "$6$, $y$. # begins a comment. Read at start.",
+		 "$6$, $y$. # begins a comment. Read at start and after HUP.",
 	 .set = set_proxy_users},
 	{.name = "token",
 	 .arg = OPT_REQUIRED,

@@ -68,6 +68,8 @@ static int after_tag(struct msg_in *m, uint32_t field, uint32_t wire)
 			return -1;
 		return field == WspMessage_id_tag ? AT_ID_LEN : AT_DATA_LEN;
 	}
+	if (m->skipped++ == MSG_UNKNOWN_MAX)
+		return -1;
 	switch (wire) {
 	case PB_WT_VARINT:
 		return AT_SKIP_VARINT;
@@ -173,6 +175,7 @@ static void start(struct msg_in *m)
 	m->data_len = 0;
 	m->data_seen = false;
 	m->field = 0;
+	m->skipped = 0;
 }
 
 enum msg_event msg_feed(struct msg_in *m, const uint8_t **p, size_t *n,

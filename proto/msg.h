@@ -5,8 +5,9 @@
  * In: msg_feed() takes a message in pieces of any size and returns events. The
  * payload of a message is never collected or copied: MSG_DATA shows slices of
  * what was fed. Fields must come in ascending order (every protobuf encoder
- * writes them so); fields with numbers over 3 are skipped, wherever they are;
- * so is a field 3 that is empty. An id is at most 64 bytes, any bytes.
+ * writes them so); fields with numbers over 3 are skipped, wherever they are,
+ * but not more than 64 of a message, for they cost time; so is a field 3 that
+ * is empty. An id is at most 64 bytes, any bytes.
  *
  * Out: msg_seal() pushes the envelope in front of the payload in place, with
  * the bytes that any protobuf encoder would write. The payloads of the other
@@ -24,8 +25,9 @@
 #include "proto/reason.h"
 #include "wsp.pb.h"
 
-#define MSG_ID_MAX     64
-#define MSG_VARINT_MAX 10
+#define MSG_ID_MAX      64
+#define MSG_VARINT_MAX  10
+#define MSG_UNKNOWN_MAX 64 /* fields of one message that are skipped */
 
 static_assert(BUF_HEADROOM >= 2 + MSG_ID_MAX + 2 + 1 + 5 + 14,
 	      "headroom holds envelope and frame header");
@@ -50,8 +52,9 @@ struct msg_in {
 	uint8_t state;
 	uint8_t got; /* of the id */
 	bool data_seen;
-	uint32_t field; /* number of the last tag */
-	uint64_t left;  /* of the data, or of a field that is skipped */
+	uint8_t skipped; /* fields */
+	uint32_t field;  /* number of the last tag */
+	uint64_t left;   /* of the data, or of a field that is skipped */
 };
 
 void msg_in_init(struct msg_in *m);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Users and passwords of the client's proxies: --proxy-auth, --proxy-users."""
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -325,6 +326,32 @@ def test_who_leaves_while_the_hash_is_computed(users, leave):
         left.append(s)
     with Target(page) as t:
         check_socks(p, t.addr, "bob:pw", True)
+
+
+def test_hup_reads_the_file_again(users, tmp_path):
+    p = users(htpasswd("bob", "pw"))
+    path = tmp_path / "users"
+
+    def hup(text, line):
+        path.write_text(text)
+        p.client.process.send_signal(signal.SIGHUP)
+        p.client.wait_log(line)
+
+    with Target(page) as t, Target(echo_handler) as echo:
+        s = open_stream(p.socks, echo.addr, "bob", "pw")
+        check_socks(p, t.addr, "bob:pw", True)
+        hup("bob:pw\n", f"HUP: --proxy-users {path}:1: ")
+        assert "what it said before stays in force" in p.client.log()
+        check_socks(p, t.addr, "bob:pw", True)
+        hup(htpasswd("eve", "pw2") + htpasswd("joe", "x"),
+            f"HUP: read again: 2 users in {path}")
+        check_socks(p, t.addr, "bob:pw", False)
+        check_http(p, t.addr, "bob:pw", False)
+        check_socks(p, t.addr, "eve:pw2", True)
+        check_http(p, t.addr, "eve:pw2", True)
+        s.sendall(b"still")
+        assert recv_exact(s, 5) == b"still"
+        s.close()
 
 
 def test_the_end_does_not_wait_for_all_hashes(users):

@@ -294,6 +294,26 @@ static void fields_of_others_are_skipped(void **state)
 		}
 }
 
+static void fields_of_others_are_few(void **state)
+{
+	struct msg_in m;
+
+	(void)state;
+	msg_in_init(&m);
+	for (int n = MSG_UNKNOWN_MAX; n <= MSG_UNKNOWN_MAX + 1; n++) {
+		uint8_t bytes[2 * (MSG_UNKNOWN_MAX + 1)];
+		struct seen s = {0};
+
+		for (int i = 0; i < n; i++)
+			memcpy(bytes + 2 * i, "\x20\x05", 2);
+		/* each message may have as many */
+		for (int i = 0; i < 2 && !s.error; i++)
+			feed(&m, bytes, 2 * (size_t)n, true, &s);
+		assert_int_equal(s.ends, n > MSG_UNKNOWN_MAX ? 0 : 2);
+		assert_int_equal(s.error, n > MSG_UNKNOWN_MAX);
+	}
+}
+
 static void texts_that_are_too_long_are_not_sent(void **state)
 {
 	char text[1200] = "";
@@ -340,6 +360,7 @@ int main(void)
 		cmocka_unit_test(answers_carry_a_reason),
 		cmocka_unit_test(gos_error_texts_are_understood),
 		cmocka_unit_test(fields_of_others_are_skipped),
+		cmocka_unit_test(fields_of_others_are_few),
 		cmocka_unit_test(texts_that_are_too_long_are_not_sent),
 		cmocka_unit_test(resets_and_credit_are_read),
 	};

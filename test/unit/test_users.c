@@ -282,6 +282,51 @@ static void a_file_may_end_anywhere(void **state)
 	}
 }
 
+static void again(struct fixture *f, struct users *u, const char *name,
+		  bool good)
+{
+	char line[300], error[512];
+
+	line_of(name, SLOW, line);
+	users_free(load(f, good ? line : "me:pw\n", good ? strlen(line) : 6,
+			error));
+	assert_int_equal(users_again(u, f->path, error, sizeof(error)), good);
+	assert_true(good || strstr(error, "in clear"));
+}
+
+static void a_file_that_is_read_again_takes_the_place_of_the_old(void **state)
+{
+	struct fixture *f = *state;
+	struct users *u = load_one(f, SLOW);
+	struct question q;
+
+	assert_int_equal(ask_and_wait(f, u, "me", "pw"), REASON_DONE);
+	again(f, u, "me", false);
+	assert_true(ask(u, &q, "me", "pw"));
+	assert_int_equal(q.why, REASON_DONE);
+	again(f, u, "you", true);
+	assert_int_equal(users_count(u), 1);
+	assert_int_equal(ask_and_wait(f, u, "me", "pw"), REASON_PROXY_AUTH);
+	assert_int_equal(ask_and_wait(f, u, "you", "pw"), REASON_DONE);
+	users_free(u);
+}
+
+static void what_an_old_file_says_is_not_of_the_new_one(void **state)
+{
+	struct fixture *f = *state;
+	struct users *u = load_one(f, SLOW);
+	struct question before, after;
+
+	assert_false(ask(u, &before, "me", "pw"));
+	again(f, u, "you", true);
+	assert_false(ask(u, &after, "me", "pw"));
+	wait_for(f, &before);
+	assert_int_equal(before.why, REASON_DONE);
+	wait_for(f, &after);
+	assert_int_equal(after.why, REASON_PROXY_AUTH);
+	users_free(u);
+}
+
 static void a_right_pair_is_known_for_a_while(void **state)
 {
 	struct fixture *f = *state;
@@ -461,6 +506,8 @@ int main(void)
 		TEST(many_users_are_found_each_by_its_own_hash),
 		TEST(errors_name_the_file_and_the_line),
 		TEST(a_file_may_end_anywhere),
+		TEST(a_file_that_is_read_again_takes_the_place_of_the_old),
+		TEST(what_an_old_file_says_is_not_of_the_new_one),
 		cmocka_unit_test_setup_teardown(
 			a_right_pair_is_known_for_a_while, setup_fast,
 			teardown),
