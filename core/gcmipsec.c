@@ -120,6 +120,7 @@ static void *open_key(const uint8_t *key, unsigned int bits)
 
 	if (!k)
 		return NULL;
+	memset(k, 0, size);
 	k->calls = &calls[bits / 64 - 2];
 	k->calls->expand(key, &k->expanded);
 	return k;

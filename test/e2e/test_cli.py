@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import (Target, WSP, echo_handler, free_port, recv_exact, run,
+from harness import (WSP, Target, closed_port, echo_handler, recv_exact, run,
                      socks_connect)
 
 
@@ -118,7 +118,7 @@ def test_a_port_that_is_taken_exits_3(start):
 def test_wait_gives_up_with_4(start):
     begin = time.monotonic()
     c = start("client", "--socks", "0", "--wait", "1", "--server",
-              "ws://127.0.0.1:%d" % free_port())
+              "ws://127.0.0.1:%d" % closed_port())
     assert c.wait() == 4
     assert 0.5 < time.monotonic() - begin < 4
 

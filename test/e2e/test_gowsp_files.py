@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from harness import (WSP, Target, echo_handler, free_port, http_connect,
-                     recv_exact, run, socks_connect)
+from harness import (WSP, Target, closed_port, echo_handler, free_port,
+                     http_connect, recv_exact, run, socks_connect)
 
 TOKEN = "0123456789abcdef"
 
@@ -133,7 +133,7 @@ def test_wait_is_for_all(start, write):
     client = start("client", "--wait", "1", "--config", write("c", {"client": [
         {"server": url, "dynamic": ["socks5://127.0.0.1:0"]}
         for url in ("ws://127.0.0.1:%d" % server.addr("ws")[1],
-                    f"ws://127.0.0.1:{free_port()}")]}))
+                    f"ws://127.0.0.1:{closed_port()}")]}))
     assert client.wait() == 4, client.log()
     assert server.stop() == 0
 

@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from harness import (ECHO, FIN, RST, Pair, Target, echo_handler, free_port,
-                     http_url, recv_all, reset, run)
+from harness import (ECHO, FIN, RST, Pair, Target, closed_port, echo_handler,
+                     free_port, http_url, recv_all, reset, run)
 from web import Client, Origin, ok, read_exact, read_head
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -664,7 +664,7 @@ def test_refusals_say_why(pair, start):
         for s in fillers:
             s.close()
     down = start("client", "--http", "0", "--connect-timeout", "0.3",
-                 "--server", f"ws://127.0.0.1:{free_port()}/")
+                 "--server", f"ws://127.0.0.1:{closed_port()}/")
     down.expect("listening")
     check_refusal(refused(b"x", proxy=down.addr("http")), 503,
                   "destination_unavailable")

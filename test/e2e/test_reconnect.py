@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from harness import (FIN, Target, Wsp, count, echo_handler, free_port,
-                     recv_all, recv_exact, socks_connect, socks_reply,
-                     socks_request)
+from harness import (FIN, Target, Wsp, closed_port, count, echo_handler,
+                     free_port, recv_all, recv_exact, socks_connect,
+                     socks_reply, socks_request)
 
 
 def client_of(start, port, *args, **kw):
@@ -51,7 +51,7 @@ def test_what_arrives_early_is_kept_until_the_tunnel_is_up(start):
 
 
 def test_without_a_tunnel_the_refusal_is_clear(start):
-    c = client_of(start, free_port(), "--connect-timeout", "0.5")
+    c = client_of(start, closed_port(), "--connect-timeout", "0.5")
     c.expect("listening")
     c.expect("listening")
     s = socket.create_connection(c.addr("socks"), 10)

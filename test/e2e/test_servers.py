@@ -4,7 +4,7 @@ import contextlib
 import socket
 import time
 
-from harness import (Target, echo_handler, free_port, recv_exact,
+from harness import (Target, closed_port, echo_handler, recv_exact,
                      socks_connect)
 from test_upstream import pipe
 
@@ -67,7 +67,7 @@ class Relay(Target):
 def test_the_next_one_is_tried_at_once(start):
     server = server_on(start)
     begin = time.monotonic()
-    c = client_of(start, url(free_port()), url(free_port()),
+    c = client_of(start, url(closed_port()), url(closed_port()),
                   url(port_of(server)))
     assert connected(c) == url(port_of(server))
     assert time.monotonic() - begin < 1
@@ -81,11 +81,11 @@ def test_the_next_one_is_tried_at_once(start):
 
 def test_the_variable_is_a_list(start):
     server = server_on(start)
-    env = {"WSP_SERVER": f"{url(free_port())} {url(port_of(server))}"}
+    env = {"WSP_SERVER": f"{url(closed_port())} {url(port_of(server))}"}
     c = client_of(start, env=env)
     assert connected(c) == url(port_of(server))
     assert c.stop() == 0
-    c = client_of(start, url(free_port()), args=("--wait", "0.5"), env=env)
+    c = client_of(start, url(closed_port()), args=("--wait", "0.5"), env=env)
     assert c.wait() == 4  # the command line replaces it
     assert server.stop() == 0
 
@@ -108,7 +108,7 @@ def test_a_pause_comes_behind_a_round(start):
 def test_what_no_retry_mends_is_fatal_when_no_server_is_left(start):
     closed = server_on(start, 0, "--token", TOKEN)
     open_ = server_on(start)
-    bad, down = url(port_of(closed)), url(free_port())
+    bad, down = url(port_of(closed)), url(closed_port())
     c = client_of(start, bad, url(port_of(open_)))
     assert connected(c) == url(port_of(open_))
     c.wait_log("authorization refused")
@@ -167,7 +167,7 @@ def test_config_files_have_lists(start, tmp_path):
     server = server_on(start)
     f = tmp_path / "c.json"
     f.write_text('{"socks": "0", "server": ["%s", "%s"]}' % (
-        url(free_port()), url(port_of(server))))
+        url(closed_port()), url(port_of(server))))
     c = start("client", "--config", f)
     assert connected(c) == url(port_of(server))
     assert c.stop() == 0 and server.stop() == 0

@@ -149,11 +149,19 @@ def test_aes_gcm_by_each_library_is_what_openssl_has(start, certs, who, suite):
     assert server.stop() == 0
 
 
+def has_gcm_by(who):
+    said = run(WSP, "version", env={**os.environ, "WSP_TEST_GCM": who})
+    return f"AES-GCM by {who}" in said.stdout.decode()
+
+
 @pytest.mark.parametrize("server_has,client_has", [
     ("libipsec-mb", "mbedTLS"), ("mbedTLS", "libipsec-mb"),
     ("libipsec-mb", "libipsec-mb"), ("libgcrypt", "libgcrypt"),
 ])
 def test_each_library_carries_a_tunnel(start, certs, server_has, client_has):
+    for who in server_has, client_has:
+        if not has_gcm_by(who):
+            pytest.skip(f"{who} is not here")
     server = start("server", "--listen", "127.0.0.1:0", "--tls-cert",
                    certs["good"][0], "--tls-key", certs["good"][1],
                    env={"WSP_TEST_GCM": server_has}).ready()
@@ -178,8 +186,7 @@ def test_the_order_of_suites_is_that_of_speed(start, certs):
     """The server chooses; OpenSSL offers AES-256 first."""
     for who, suite in (("libipsec-mb", b"AES128-GCM"),
                        ("mbedTLS", b"CHACHA20-POLY1305")):
-        said = run(WSP, "version", env={**os.environ, "WSP_TEST_GCM": who})
-        if f"AES-GCM by {who}" not in said.stdout.decode():
+        if not has_gcm_by(who):
             continue
         server = start("server", "--listen", "127.0.0.1:0", "--tls-cert",
                        certs["good"][0], "--tls-key", certs["good"][1],

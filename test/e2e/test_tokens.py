@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from harness import (FIN, RST, WSP, Target, count, echo_handler, free_port,
-                     recv_all, recv_exact, reset, run, socks_connect, socks_reply,
-                     socks_request)
+from harness import (FIN, RST, WSP, Target, closed_port, count, echo_handler,
+                     recv_all, recv_exact, reset, run, socks_connect,
+                     socks_reply, socks_request)
 
 ALICE = "alice has this token, it is long"
 BOB = "bob has another one, as long as that"
@@ -148,7 +148,7 @@ def test_streams_of_a_name_are_limited_over_all_workers(start, tokens,
             s.close()
         until(lambda: ask(clients[0], t.addr) == 0)
         # so do those that cannot be dialled
-        closed = ("127.0.0.1", free_port())
+        closed = ("127.0.0.1", closed_port())
         for _ in range(8):
             assert ask(bob, closed) == 5
         for s in more:

@@ -14,8 +14,8 @@ import subprocess
 import time
 
 import pytest
-from harness import (Target, count, echo_handler, free_port, http_connect,
-                     recv_exact, socks_connect)
+from harness import (Target, closed_port, count, echo_handler, free_port,
+                     http_connect, recv_exact, socks_connect)
 
 GOWSP = os.environ.get("GOWSP", "")
 pytestmark = pytest.mark.skipif(
@@ -174,7 +174,7 @@ def test_a_long_upload_with_pauses(way):
 
 def test_refused_targets_are_refused(way):
     with pytest.raises((AssertionError, OSError)):
-        socks_connect(way.socks, ("127.0.0.1", free_port()))
+        socks_connect(way.socks, ("127.0.0.1", closed_port()))
 
 
 def test_a_stalled_reader_beside_others(way):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import native
-from harness import (FIN, RST, Target, echo_handler, free_port, recv_all,
+from harness import (FIN, RST, Target, closed_port, echo_handler, recv_all,
                      recv_exact, reset, run, socks_reply, socks_request)
 from native import (BINARY, CLOSE, CONNECT, CREDIT, INTERRUPT, PING, PONG,
                     RESPOND, TRANSFER, Closed, fields, number, text)
@@ -79,7 +79,7 @@ def test_echo_with_data_behind_connect(tunnel):
 
 
 def test_refusals_are_reasons(tunnel):
-    for id_, target, reason in ((b"1", "127.0.0.1:%d" % free_port(), 7),
+    for id_, target, reason in ((b"1", "127.0.0.1:%d" % closed_port(), 7),
                                 (b"3", "nosuch.invalid:1", 5),
                                 (b"5", "bad host:1", 17),
                                 (b"7", "h", 17)):

@@ -267,6 +267,17 @@ def free_port():
         return s.getsockname()[1]
 
 
+_closed = []
+
+
+def closed_port():
+    """Nobody listens there, and nobody can while this process lives."""
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    _closed.append(s)
+    return s.getsockname()[1]
+
+
 def lasting_port():
     """Of none that the kernel gives to outgoing connections: one could take
     it while its owner is started again."""
