@@ -3,8 +3,10 @@
  * Credit for one direction of one stream, at its receiver.
  *
  * The receiver has promised room for credit bytes; the promise shrinks as data
- * arrives. Bytes that have left the process are consumed; once half the window
- * has been consumed, the promise is renewed. A window grows only when the
+ * arrives. Bytes that have left the process are consumed; once a lump of them
+ * has been, the promise is renewed. A lump is half of a small window: a message
+ * of credit costs time. Of a large one it is an eighth: over a long way at most
+ * size - lump can be on its way. A window grows only when the
  * sender says that it is blocked by it (docs/protocol.md, CREDIT) while the
  * reader keeps up and has consumed a window of this size, by a factor of four:
  * 64 KiB become 64 MiB in five round trips.
@@ -18,7 +20,8 @@
 #include <stdint.h>
 
 #define WINDOW_MAX  (64u * 1024 * 1024)
-#define WINDOW_STEP 4 /* factor of growth */
+#define WINDOW_STEP 4                  /* factor of growth */
+#define WINDOW_LUMP (2u * 1024 * 1024) /* half a window, up to this */
 
 struct window {
 	uint32_t size;
@@ -48,6 +51,14 @@ static inline uint32_t window_held(const struct window *w)
 	return w->size - w->credit - w->consumed;
 }
 
+/* Bytes that are given back together. */
+static inline uint32_t window_lump(const struct window *w)
+{
+	if (w->size / 2 <= WINDOW_LUMP)
+		return w->size / 2;
+	return w->size / 8 > WINDOW_LUMP ? w->size / 8 : WINDOW_LUMP;
+}
+
 /* n bytes have left the process, at most window_held(). Returns the credit to
  * give back now, or 0. */
 static inline uint32_t window_left(struct window *w, uint32_t n)
@@ -57,7 +68,7 @@ static inline uint32_t window_left(struct window *w, uint32_t n)
 	w->consumed += n;
 	if (w->proven < w->size) /* 2 * WINDOW_MAX at most */
 		w->proven += n;
-	if (w->consumed < w->size / 2)
+	if (w->consumed < window_lump(w))
 		return 0;
 	give = w->consumed;
 	w->consumed = 0;

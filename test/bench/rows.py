@@ -401,6 +401,7 @@ class Workers:
             # A word of each stream tells the client that its streams are
             # bulk: those of the second half take the other connection.
             run.load("bulk", "--streams", 8, "--seconds", args.seconds)
+            time.sleep(4)  # those of an application that has gone stay 3 s
             run.settle()
             n = min(args.mb, 2000) * MB
             before = threads(pid)

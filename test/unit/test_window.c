@@ -47,6 +47,30 @@ static void credit_comes_back_by_halves(void **state)
 	assert_int_equal(window_held(&w), 0);
 }
 
+static void credit_of_a_large_window_comes_back_by_eighths(void **state)
+{
+	static const struct {
+		uint32_t size, lump;
+	} t[] = {
+		{4 * MIB, 2 * MIB},
+		{5 * MIB, 2 * MIB},
+		{16 * MIB, 2 * MIB},
+		{64 * MIB, 8 * MIB},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct window w;
+
+		window_init(&w, t[i].size);
+		window_take(&w, t[i].size);
+		assert_int_equal(window_left(&w, t[i].lump - 1), 0);
+		assert_int_equal(window_left(&w, 1), t[i].lump);
+		assert_int_equal(window_left(&w, 1), 0);
+		assert_int_equal(window_held(&w), t[i].size - t[i].lump - 1);
+	}
+}
+
 static void a_reader_that_keeps_up_has_64_mib_in_five_round_trips(void **state)
 {
 	struct window w;
@@ -110,6 +134,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_broken_promise_is_noticed),
 		cmocka_unit_test(credit_comes_back_by_halves),
+		cmocka_unit_test(
+			credit_of_a_large_window_comes_back_by_eighths),
 		cmocka_unit_test(
 			a_reader_that_keeps_up_has_64_mib_in_five_round_trips),
 		cmocka_unit_test(a_reader_that_lags_does_not_grow),
