@@ -325,8 +325,9 @@ def test_beside_a_stream_that_nobody_reads(start):
     connection."""
     with Peers() as peers:
         c = near_client(start, peers.url)
-        before = len(peers.all) - 1
-        App(c).bulk(read=False)
+        stuck = App(c)
+        before = stuck.number
+        stuck.bulk(read=False)
         # at first it is not known yet, and so the answer may wait there
         until(lambda: len(peers.all) == before + 2)
         assert [App(c).number, App(c).number] == [before + 1] * 2

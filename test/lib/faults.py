@@ -18,6 +18,7 @@ from harness import (ROOT, RST, Target, echo_handler, recv_all, reset,
                      socks_request)
 
 LIBRARY = os.path.join(ROOT, "build/fault.so")
+KNOWN = os.path.join(ROOT, "test/lsan.supp")  # leaks of libraries
 DATA = random.Random(7).randbytes(4 << 20)
 FRAMES = 24
 FIELDS = {"off": (0, "I"), "nframes": (4, "I"), "clock": (8, "q"),
@@ -38,6 +39,7 @@ class Faults:
         old = os.environ.get("ASAN_OPTIONS", "")
         return {"LD_PRELOAD": LIBRARY, "WSP_FAULT": rules,
                 "WSP_FAULT_CONTROL": self.file.name,
+                "LSAN_OPTIONS": "print_suppressions=0:suppressions=" + KNOWN,
                 # it comes before the sanitizer's library, and passes on
                 "ASAN_OPTIONS": old + ":verify_asan_link_order=0"
                                       ":allocator_may_return_null=1"}
