@@ -286,7 +286,8 @@ struct users *users_load(struct worker *w, const char *path, char *error,
 bool users_again(struct users *u, const char *path, char *error, size_t size)
 {
 	struct users *now = users_load(u->worker, path, error, size);
-	struct users before = *u;
+	struct user *list = u->list;
+	size_t count = u->count, room = u->room;
 	struct users_job *job;
 
 	if (!now)
@@ -299,9 +300,9 @@ bool users_again(struct users *u, const char *path, char *error, size_t size)
 	u->list = now->list;
 	u->count = now->count;
 	u->room = now->room;
-	now->list = before.list;
-	now->count = before.count;
-	now->room = before.room;
+	now->list = list;
+	now->count = count;
+	now->room = room;
 	users_free(now);
 	return true;
 }

@@ -271,6 +271,7 @@ def test_what_a_healthy_stream_feels(town, attack):
         p.join(30)
         print(f"{attack.__name__}: p99 {town.healthy.p99() * 1000:.2f} ms, "
               f"quiet {quiet * 1000:.2f} ms")
+        assert town.healthy.p99() < 1  # it does not stand still
 
 
 class Evil:
