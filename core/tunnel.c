@@ -31,7 +31,7 @@ struct tunnel {
 /* What we promise to a peer that is a wsp too: less when there is little. */
 static struct upgrade_wsp our_offer(const struct worker *w)
 {
-	size_t share = w->budget.limit / 4096;
+	size_t share = w->budget->limit / 4096;
 	struct upgrade_wsp offer = {
 		.window = MUX_GRANT,
 		.message = MUX_MESSAGE_MAX,
@@ -205,7 +205,7 @@ static void on_opened(void *ctx, const struct upgrade_wsp *peer)
 		.native = peer != NULL,
 		.grant = our_offer(t->w).window,
 		.max_data = MUX_DATA_GOWSP,
-		.budget = &t->w->budget,
+		.budget = t->w->budget,
 		.pace = &t->w->pace,
 		.pool = &t->w->pool,
 	};

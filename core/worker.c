@@ -17,7 +17,10 @@
 #define LAG_MS       1000 /* a sweep this late: the process was stopped */
 #define ROUNDS       16   /* of flushing in one turn */
 #define FDS_RESERVED 48   /* loop, listeners, tunnels, resolver, log */
+#define FDS_MORE     16   /* the same for each further worker */
 #define CONNS_FEWEST 8
+#define USUAL_MOST   4   /* workers */
+#define USUAL_CONNS  464 /* for each of them, at least */
 
 static const int signums[] = {SIGTERM, SIGINT, SIGHUP};
 
@@ -231,7 +234,8 @@ int worker_init(struct worker *w, size_t max_memory)
 	memset(w, 0, sizeof(*w));
 	w->speed = test_speed();
 	w->max_conns = raise_fd_limit();
-	w->budget.limit = max_memory;
+	w->own_budget.limit = max_memory;
+	w->budget = &w->own_budget;
 	bufpool_init(&w->pool);
 	w->scratch = malloc(BUF_MAX);
 	w->plain = malloc(BUF_MAX);
@@ -245,13 +249,14 @@ int worker_init(struct worker *w, size_t max_memory)
 	return worker_random(w, &w->lcg, sizeof(w->lcg));
 }
 
-void worker_share(struct worker *w, unsigned int n)
+void worker_share(struct worker *w, struct worker *first, unsigned int n)
 {
-	unsigned int fds = (w->max_conns + FDS_RESERVED) / n;
+	unsigned int more = (n - 1) * FDS_MORE;
+	unsigned int conns = w->max_conns > more ? w->max_conns - more : 0;
 
-	w->budget.limit /= n;
-	w->max_conns = fds < FDS_RESERVED + CONNS_FEWEST ? CONNS_FEWEST
-							 : fds - FDS_RESERVED;
+	w->budget = first->budget;
+	w->budget->sharers = n;
+	w->max_conns = conns / n > CONNS_FEWEST ? conns / n : CONNS_FEWEST;
 }
 
 static void on_uv_signal(uv_signal_t *s, int signum)
@@ -289,6 +294,11 @@ void worker_stop(struct worker *w)
 	refusals_drop(w);
 	w->stopping = true;
 	uv_idle_start(&w->idle, on_idle);
+}
+
+bool worker_is_stopping(const struct worker *w)
+{
+	return w->stopping;
 }
 
 void worker_abort(struct worker *w)
@@ -348,6 +358,17 @@ unsigned int worker_cpus(void)
 	return uv_available_parallelism();
 }
 
+unsigned int worker_usual(void)
+{
+	unsigned int n = worker_cpus(), conns = raise_fd_limit();
+
+	if (n > USUAL_MOST)
+		n = USUAL_MOST;
+	if (n > conns / USUAL_CONNS)
+		n = conns / USUAL_CONNS;
+	return n ? n : 1;
+}
+
 /* Time and chance. */
 
 uint64_t worker_now(const struct worker *w)
@@ -374,10 +395,11 @@ uint64_t worker_silence(const struct worker *w, uint64_t then)
 
 size_t worker_ahead(const struct worker *w, bool light)
 {
-	if (w->pool.inuse > w->budget.limit / 4 * 3)
+	size_t part = budget_part(w->budget);
+
+	if (w->pool.inuse > part / 4 * 3)
 		return AHEAD_LAST;
-	return light || w->pool.inuse > w->budget.limit / 2 ? PACE_LIGHT
-							    : AHEAD_MAX;
+	return light || w->pool.inuse > part / 2 ? PACE_LIGHT : AHEAD_MAX;
 }
 
 bool worker_is_light(const struct worker *w)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A worker is a thread's loop and all that hangs below it: the pool of bufs,
- * the memory budget, the random generator, the counters and the deadlines.
+ * the random generator, the counters and the deadlines. The memory budget is
+ * that of the process.
  *
  * Once per turn of the loop, before it sleeps, the worker runs its flushers:
  * there everything that the turn has queued leaves in few system calls, and
@@ -51,7 +52,7 @@ typedef void signal_fn(void *ctx, int signum);
 struct worker {
 	uv_loop_t loop;
 	struct bufpool pool;
-	struct budget budget; /* of windows */
+	struct budget *budget; /* of windows, of all workers */
 	struct pace pace;
 	uint64_t turn;     /* of the loop, counted */
 	atomic_uint conns; /* sockets that are open; see worker_is_full() */
@@ -60,6 +61,7 @@ struct worker {
 	uint8_t *plain;   /* BUF_MAX bytes, the same for decrypted data */
 
 	/* private */
+	struct budget own_budget;
 	struct mailbox mailbox;
 	uv_thread_t thread;
 	struct letter *ended; /* to be posted at the end of the thread */
@@ -88,14 +90,15 @@ struct worker {
 /* max_memory in bytes; max_conns is set from the limit of descriptors, which
  * is raised. 0 or a negative libuv code. */
 int worker_init(struct worker *w, size_t max_memory);
-/* w is one of n that share the process: of memory and descriptors it gets its
- * part. */
-void worker_share(struct worker *w, unsigned int n);
+/* w is one of n that share the process: they have first's budget in common, and
+ * of descriptors each gets its part. first may be w. */
+void worker_share(struct worker *w, struct worker *first, unsigned int n);
 /* Run until nothing is left. 0, or a code if something was left behind. */
 int worker_run(struct worker *w);
 /* End worker_run() as soon as the last socket is closed. All users must have
  * been dropped; what they still say to their peers is waited for. */
 void worker_stop(struct worker *w);
+bool worker_is_stopping(const struct worker *w);
 /* End worker_run() now, leaving everything as it is: only the end of the
  * process may follow. */
 void worker_abort(struct worker *w);
@@ -113,8 +116,10 @@ bool worker_post(struct worker *w, struct letter *l);
 /* From any thread: when so many sockets have come that are on their way, would
  * one more be refused? */
 bool worker_is_full(const struct worker *w, unsigned int coming);
-/* How many CPUs the process may use. */
+/* How many CPUs the process may use, and how many workers it has, if nobody
+ * says: one for each, as far as that leaves descriptors enough to each. */
 unsigned int worker_cpus(void);
+unsigned int worker_usual(void);
 
 /* Milliseconds of the loop's clock (monotonic), and those of a real duration
  * as tests have scaled it (WSP_TEST_SPEED, a divisor). */

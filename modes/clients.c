@@ -17,30 +17,30 @@ struct clients {
 	size_t count;
 };
 
-static void on_drain(void *ctx)
+static void on_drain(void *ctx, unsigned int n)
 {
 	struct clients *all = ctx;
 
 	for (size_t i = 0; i < all->count; i++)
-		client_drain(all->at[i]);
+		client_drain(all->at[i], n);
 }
 
-static bool on_busy(void *ctx)
+static bool on_busy(void *ctx, unsigned int n)
 {
 	struct clients *all = ctx;
 
 	for (size_t i = 0; i < all->count; i++)
-		if (client_busy(all->at[i]))
+		if (client_busy(all->at[i], n))
 			return true;
 	return false;
 }
 
-static void on_stop(void *ctx, enum reason why)
+static void on_stop(void *ctx, unsigned int n, enum reason why)
 {
 	struct clients *all = ctx;
 
 	for (size_t i = 0; i < all->count; i++)
-		client_stop(all->at[i], why);
+		client_stop(all->at[i], n, why);
 }
 
 /* HUP: do not wait for the next retry. */
@@ -85,6 +85,8 @@ static int run_all(struct clients *all)
 	code = start_all(all);
 	if (!code)
 		code = confine_enter(&all->options);
+	if (!code)
+		code = service_threads(&all->service);
 	if (code)
 		service_stop(&all->service, code);
 	code = service_run(&all->service);

@@ -3,10 +3,10 @@
 
 #include <limits.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "core/conn.h"
 #include "core/folder.h"
+#include "core/handover.h"
 #include "core/tls.h"
 #include "proto/container.h"
 
@@ -20,52 +20,30 @@ struct news {
 
 /* A visitor on his way to another desk. */
 struct visit {
-	struct letter letter;
+	struct handover handover;
 	struct desk *to;
-	int fd;
-	bool local;
 };
 
 /* On the desk's own thread. */
 
-static void post_first(struct desk *d, struct letter *l)
-{
-	worker_post(&d->all->service->worker, l);
-}
-
-static void check_idle(struct desk *d)
-{
-	if (d->state != DESK_DRAINING || visitors_busy(&d->visitors))
-		return;
-	d->state = DESK_IDLE;
-	post_first(d, &d->idle);
-}
-
 static void receive(struct desk *d, struct end *e)
 {
-	if (e && d->all->service->options->workers > 1)
+	if (e && d->all->count > 1)
 		log_debug(NULL, "client %s: worker %u", conn_peer(e),
 			  d->number + 1);
 	visitors_take(&d->visitors, e);
 }
 
-static void on_visit(struct letter *l)
+static void on_visit(struct handover *h, struct end *e, const char *error)
 {
-	struct visit *visit = container_of(l, struct visit, letter);
+	struct visit *visit = container_of(h, struct visit, handover);
 	struct desk *d = visit->to;
-	struct worker *w = d->visitors.worker;
-	struct end *e = NULL;
-	const char *error = NULL;
 
-	if (d->state == DESK_STOPPED)
-		close(visit->fd);
-	else
-		e = conn_adopt(w, visit->fd, visit->local, &error);
+	free(visit);
 	atomic_fetch_sub(&d->coming, 1);
-	if (error && log_limit(&d->full, worker_now(w)))
+	if (error && log_limit(&d->full, worker_now(d->visitors.worker)))
 		log_warn(NULL, "worker %u: connection refused: %s%s",
 			 d->number + 1, error, d->full.more);
-	free(visit);
 	receive(d, e);
 }
 
@@ -77,57 +55,31 @@ static void on_news(struct letter *l)
 	free(n);
 }
 
-static void on_drain(struct letter *l)
-{
-	struct desk *d = container_of(l, struct desk, drain);
-
-	d->state = DESK_DRAINING;
-	visitors_drain(&d->visitors);
-	check_idle(d);
-}
-
-static void on_stop(struct letter *l)
-{
-	struct desk *d = container_of(l, struct desk, stop);
-
-	d->state = DESK_STOPPED;
-	visitors_drop(&d->visitors, REASON_STOPPING);
-	worker_stop(d->visitors.worker);
-}
-
-static void on_abort(struct letter *l)
-{
-	struct desk *d = container_of(l, struct desk, abort);
-
-	worker_abort(d->visitors.worker);
-}
-
 static void on_visitor_ended(struct visitors *v)
 {
 	struct desk *d = container_of(v, struct desk, visitors);
 
-	if (d->number == 0)
-		service_check(d->all->service);
-	else
-		check_idle(d);
+	service_check(d->all->service, d->number);
+}
+
+void desk_drain(struct desks *all, unsigned int n)
+{
+	if (n < all->count)
+		visitors_drain(&all->list[n].visitors);
+}
+
+bool desk_busy(const struct desks *all, unsigned int n)
+{
+	return n < all->count && visitors_busy(&all->list[n].visitors);
+}
+
+void desk_stop(struct desks *all, unsigned int n, enum reason why)
+{
+	if (n < all->count)
+		visitors_drop(&all->list[n].visitors, why);
 }
 
 /* On the first desk's thread. */
-
-static void on_idle(struct letter *l)
-{
-	struct desk *d = container_of(l, struct desk, idle);
-
-	d->all->waiting--;
-	service_check(d->all->service);
-}
-
-static void on_ended(struct letter *l)
-{
-	struct desk *d = container_of(l, struct desk, ended);
-
-	service_thread_ended(d->all->service);
-}
 
 /* One visitor's streams may have all descriptors of a desk: others would be
  * refused there for as long as he stays. And letters may come faster than a
@@ -166,13 +118,10 @@ bool desks_send(struct desks *all, int fd, bool local)
 
 	if (!visit)
 		return false;
-	*visit = (struct visit){.letter = {.open = on_visit},
-				.to = d,
-				.fd = fd,
-				.local = local};
+	*visit = (struct visit){.handover = {.arrived = on_visit}, .to = d};
 	atomic_fetch_add(&d->visitors.count, 1);
 	atomic_fetch_add(&d->coming, 1);
-	if (worker_post(d->visitors.worker, &visit->letter))
+	if (handover_send(&visit->handover, d->visitors.worker, fd, local))
 		return true;
 	atomic_fetch_sub(&d->visitors.count, 1);
 	atomic_fetch_sub(&d->coming, 1);
@@ -232,7 +181,8 @@ static struct news **news_new(struct desks *all)
 static void news_tell(struct desks *all, struct news **list)
 {
 	for (unsigned int i = 1; i < all->count; i++)
-		if (!worker_post(&all->list[i].own, &list[i]->letter))
+		if (!worker_post(all->list[i].visitors.worker,
+				 &list[i]->letter))
 			news_free(list[i]); /* it has ended */
 	on_news(&list[0]->letter);
 	free(list);
@@ -275,27 +225,6 @@ const char *desks_renew_tls(struct desks *all, const struct tls_config *tls)
 	return error;
 }
 
-void desks_drain(struct desks *all)
-{
-	visitors_drain(&all->list[0].visitors);
-	for (unsigned int i = 1; i <= all->threads; i++)
-		if (worker_post(&all->list[i].own, &all->list[i].drain))
-			all->waiting++;
-}
-
-bool desks_busy(const struct desks *all)
-{
-	return all->waiting || visitors_busy(&all->list[0].visitors);
-}
-
-void desks_stop(struct desks *all, enum reason why)
-{
-	if (all->count)
-		visitors_drop(&all->list[0].visitors, why);
-	for (unsigned int i = 1; i <= all->threads; i++)
-		worker_post(&all->list[i].own, &all->list[i].stop);
-}
-
 /* Opening and the end. */
 
 /* 0, or an exit code, and then there is nothing to free. */
@@ -326,31 +255,13 @@ static int desk_prepare(struct desk *d, const struct options *o,
 	return 0;
 }
 
-/* A worker of its own. The same. */
-static int desk_hire(struct desk *d, const struct options *o)
-{
-	if (worker_init(&d->own, o->max_memory)) {
-		log_error(NULL, "--workers: out of memory or descriptors");
-		return reason_exit(REASON_INTERNAL);
-	}
-	worker_share(&d->own, o->workers);
-	d->drain.open = on_drain;
-	d->stop.open = on_stop;
-	d->abort.open = on_abort;
-	d->idle.open = on_idle;
-	d->ended.open = on_ended;
-	return 0;
-}
-
 static int desk_open(struct desk *d, const struct tls_config *tls)
 {
 	struct service *s = d->all->service;
 	int code;
 
-	d->visitors.worker = d->number ? &d->own : &s->worker;
+	d->visitors.worker = service_worker(s, d->number);
 	code = desk_prepare(d, s->options, tls);
-	if (!code && d->number)
-		code = desk_hire(d, s->options);
 	if (code) {
 		tls_context_free(d->visitors.tls);
 		roster_free(d->visitors.roster);
@@ -361,11 +272,11 @@ static int desk_open(struct desk *d, const struct tls_config *tls)
 int desks_open(struct desks *all, struct service *s,
 	       const struct tls_config *tls)
 {
-	unsigned int n = s->options->workers;
+	unsigned int n = s->count;
 	int code = 0;
 
 	all->service = s;
-	if (worker_random(&s->worker, all->guesses.key,
+	if (worker_random(service_worker(s, 0), all->guesses.key,
 			  sizeof(all->guesses.key)))
 		return reason_exit(REASON_INTERNAL);
 	all->list = calloc(n, sizeof(*all->list));
@@ -383,44 +294,14 @@ int desks_open(struct desks *all, struct service *s,
 	return code;
 }
 
-int desks_start(struct desks *all)
+void desks_free(struct desks *all)
 {
-	struct service *s = all->service;
+	while (all->count) {
+		struct visitors *v = &all->list[--all->count].visitors;
 
-	for (unsigned int i = 1; i < all->count; i++) {
-		struct desk *d = &all->list[i];
-
-		if (worker_start(&d->own, &s->worker, &d->ended)) {
-			log_error(NULL,
-				  "--workers: no thread: out of memory, or too "
-				  "many processes");
-			return reason_exit(REASON_INTERNAL);
-		}
-		all->threads++;
-		s->threads++;
-	}
-	if (all->count > 1)
-		log_info(NULL, "%u workers", all->count);
-	return 0;
-}
-
-bool desks_join(struct desks *all, bool aborted)
-{
-	bool clean = true;
-
-	for (unsigned int i = 1; i <= all->threads; i++)
-		worker_post(&all->list[i].own, &all->list[i].abort);
-	for (unsigned int i = 1; i <= all->threads; i++)
-		worker_join(&all->list[i].own);
-	if (aborted)
-		return true;
-	for (unsigned int i = 1; i < all->count; i++)
-		clean = worker_done(&all->list[i].own) == 0 && clean;
-	for (unsigned int i = all->count; i-- > 0;) {
-		tls_context_free(all->list[i].visitors.tls);
-		roster_free(all->list[i].visitors.roster);
+		tls_context_free(v->tls);
+		roster_free(v->roster);
 	}
 	roster_free(all->roster);
 	free(all->list);
-	return clean;
 }

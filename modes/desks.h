@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A desk is where a worker of the server receives its visitors. The first is
- * the service's own, which also listens; each of the others has a thread.
+ * A desk is where a worker of the server receives its visitors.
  *
  * Who is accepted goes to the desk with the fewest visitors, of those that have
  * descriptors left, and stays there with all that comes of him: his tunnel, its
- * streams, their connections. Between the desks there are letters
- * (core/mailbox.h) and numbers of visitors and of sockets, nothing else. If all
- * are full, the first one refuses.
- *
- *	letter	from	to	says
- *	take	first	other	here is a visitor's socket
- *	news	first	other	there is a new roster, or TLS context
- *	drain	first	other	take nothing new
- *	idle	other	first	after drain: nobody is busy any more
- *	stop	first	other	drop everything and end
- *	abort	first	other	end at once
- *	ended	other	first	the thread has ended
+ * streams, their connections. Between the desks there are numbers of visitors
+ * and of sockets, and letters from the first one, nothing else: a visitor's
+ * socket (core/handover.h), and news, which are a new roster or TLS context. If
+ * all are full, the first one refuses.
  */
 #ifndef MODES_DESKS_H
 #define MODES_DESKS_H
@@ -31,34 +22,28 @@ struct tls_config;
 struct desk {
 	struct desks *all;
 	unsigned int number;
-	enum { DESK_OPEN, DESK_DRAINING, DESK_IDLE, DESK_STOPPED } state;
-	struct worker own; /* not the first desk's */
 	struct visitors visitors;
-	atomic_uint coming; /* sockets in letters to it */
+	atomic_uint coming; /* sockets on their way to it */
 	struct log_limit full;
-	struct letter drain, stop, abort; /* from the first */
-	struct letter idle, ended;        /* to the first */
 };
 
 struct desks {
 	struct service *service;
 	struct desk *list;
 	unsigned int count;
-	unsigned int threads; /* of desks 1 to threads */
-	unsigned int next;    /* who comes first among equals */
-	unsigned int waiting; /* desks that have not said idle */
-	int folder;           /* of --static, or -1 */
+	unsigned int next; /* who comes first among equals */
+	int folder;        /* of --static, or -1 */
 	struct roster *roster;
 	struct guesses guesses;
 };
 
-/* Open as many as the options say, and read what they need; *d is zeroed but
- * for folder and roster, a reference that it takes; tls NULL for none. 0, or an
- * exit code after an error has been logged. desks_join() must follow. */
+/* One for each worker, with what it needs; *d is zeroed but for folder and
+ * roster, a reference that it takes; tls NULL for none. 0, or an exit code
+ * after an error has been logged. desks_free() must follow. */
 int desks_open(struct desks *d, struct service *s,
 	       const struct tls_config *tls);
-/* Make the threads. The same. */
-int desks_start(struct desks *d);
+/* After the workers have ended. */
+void desks_free(struct desks *d);
 /* Somebody was accepted. True: he goes to another desk, which takes fd. */
 bool desks_send(struct desks *d, int fd, bool local);
 /* He stays at the first. Takes e. */
@@ -67,11 +52,9 @@ void desks_take(struct desks *d, struct end *e);
  * wrong, and then nothing has changed. */
 const char *desks_renew_roster(struct desks *d, struct roster *r);
 const char *desks_renew_tls(struct desks *d, const struct tls_config *tls);
-void desks_drain(struct desks *d);
-bool desks_busy(const struct desks *d);
-void desks_stop(struct desks *d, enum reason why);
-/* Behind the end of the first desk's loop: end the other threads and free, or
- * only end them, if aborted. False: something was left behind. */
-bool desks_join(struct desks *d, bool aborted);
+/* On the thread of desk n, see struct service_ops. */
+void desk_drain(struct desks *d, unsigned int n);
+bool desk_busy(const struct desks *d, unsigned int n);
+void desk_stop(struct desks *d, unsigned int n, enum reason why);
 
 #endif

@@ -31,6 +31,11 @@ const char *link_url(struct link *l)
 	return server_url_format(&way_of(l)->url, text, sizeof(text));
 }
 
+static bool is_wanted(const struct link *l)
+{
+	return !l->spare || l->ops->wanted(l->ctx);
+}
+
 /* Retries. */
 
 static void on_retry(struct deadline *d);
@@ -82,7 +87,8 @@ void link_hurry(struct link *l)
 {
 	forget_pauses(l);
 	pool_hurry(&l->pool);
-	link_want(l);
+	if (is_wanted(l))
+		link_want(l);
 }
 
 /* Go to the next server of the round. False: it is over, and the next one
@@ -124,8 +130,11 @@ static void on_up(void *ctx)
 	l->first = l->at;
 	l->tried = 0;
 	deadline_clear(&l->wait);
-	log_info(NULL, "tunnel up: %s%s", link_url(l),
-		 pool_native(&l->pool) ? "" : " (a gowsp server)");
+	if (l->spare)
+		log_debug(NULL, "one more connection, on a thread of its own");
+	else
+		log_info(NULL, "tunnel up: %s%s", link_url(l),
+			 pool_native(&l->pool) ? "" : " (a gowsp server)");
 	l->ops->up(l->ctx);
 }
 
@@ -157,17 +166,35 @@ static void pause_then_retry(struct link *l, bool was_up)
 	}
 	if (l->ops->wanted(l->ctx))
 		link_want(l);
-	else
+	else if (!l->spare)
 		schedule_retry(l);
+}
+
+static void log_down(struct link *l, enum reason why, const char *detail,
+		     bool was_up)
+{
+	if (!l->spare)
+		log_warn(NULL, "tunnel %s: %s: %s%s%s",
+			 was_up ? "down" : "not up", link_url(l),
+			 reason_text(why), detail ? ": " : "",
+			 detail ? detail : "");
+	else if (was_up)
+		log_info(NULL, "one connection is down: %s%s%s",
+			 reason_text(why), detail ? ": " : "",
+			 detail ? detail : "");
+	else
+		log_debug(NULL, "no further connection: %s%s%s",
+			  reason_text(why), detail ? ": " : "",
+			  detail ? detail : "");
 }
 
 static void on_down(void *ctx, enum reason why, const char *detail, bool was_up)
 {
 	struct link *l = ctx;
 
-	log_warn(NULL, "tunnel %s: %s: %s%s%s", was_up ? "down" : "not up",
-		 link_url(l), reason_text(why), detail ? ": " : "",
-		 detail ? detail : "");
+	log_down(l, why, detail, was_up);
+	if (was_up && l->ops->down)
+		l->ops->down(l->ctx);
 	if (l->fatal == REASON_DONE && is_fatal(why))
 		l->fatal = why;
 	if (!was_up && next_server(l)) {
@@ -176,7 +203,7 @@ static void on_down(void *ctx, enum reason why, const char *detail, bool was_up)
 	}
 	why = l->fatal;
 	l->fatal = REASON_DONE;
-	if (why != REASON_DONE && !l->ever_up && !l->o->retry_all)
+	if (why != REASON_DONE && !l->ever_up && !l->o->retry_all && !l->spare)
 		l->ops->failed(l->ctx, why);
 	else
 		pause_then_retry(l, was_up);
@@ -206,7 +233,7 @@ static void dial(struct link *l)
 
 	deadline_clear(&l->retry);
 	l->dialled = worker_now(l->w);
-	if (!pool_start(&l->pool, &spec))
+	if (!pool_start(&l->pool, &spec) && is_wanted(l))
 		schedule_retry(l);
 }
 
@@ -229,9 +256,9 @@ static void on_wait_over(struct deadline *d)
 /* The same server once more: nothing is known against it. */
 static void drop_and_dial(struct link *l)
 {
-	log_warn(NULL, "tunnel %s: %s: %s",
-		 l->pool.state == POOL_UP ? "down" : "not up", link_url(l),
-		 reason_text(REASON_NETWORK));
+	log_down(l, REASON_NETWORK, NULL, l->pool.state == POOL_UP);
+	if (l->pool.state == POOL_UP && l->ops->down)
+		l->ops->down(l->ctx);
 	pool_drop(&l->pool, REASON_NETWORK);
 	forget_pauses(l);
 	dial(l);
@@ -353,24 +380,47 @@ static void free_token(struct link *l)
 	free(l->token);
 }
 
-int link_init(struct link *l, struct worker *w, const struct options *o,
-	      const struct link_ops *ops, void *ctx)
+/* NULL, or what is wrong. */
+static const char *get_tls(struct link *l)
 {
 	struct contexts contexts;
 	const char *error;
 
-	memset(l, 0, sizeof(*l));
-	l->w = w;
-	l->o = o;
-	l->ops = ops;
-	l->ctx = ctx;
-	forget_pauses(l);
-	pool_init(&l->pool, w, o->connections, &pool_ops, l);
+	if (l->tls || l->proxy_tls)
+		return NULL;
+	error = open_tls(l->o, &contexts);
+	if (!error) {
+		l->tls = contexts.tls;
+		l->proxy_tls = contexts.proxy_tls;
+	}
+	return error;
+}
+
+static void log_risks(const struct options *o)
+{
 	for (int i = 0; i < o->servers.count; i++)
 		log_way(o, &o->servers.at[i]);
 	if (o->insecure)
 		log_warn(NULL, "--insecure: the server's certificate is not "
 			       "verified; anybody on the way can read along");
+}
+
+/* What TLS needs is much memory: a spare link has it when it dials first. */
+int link_init(struct link *l, struct worker *w, const struct options *o,
+	      bool spare, const struct link_ops *ops, void *ctx)
+{
+	const char *error;
+
+	memset(l, 0, sizeof(*l));
+	l->w = w;
+	l->o = o;
+	l->spare = spare;
+	l->ops = ops;
+	l->ctx = ctx;
+	forget_pauses(l);
+	pool_init(&l->pool, w, o->connections, &pool_ops, l);
+	if (!spare)
+		log_risks(o);
 	if (o->token) {
 		l->token = strdup(o->token);
 		if (!l->token) {
@@ -378,12 +428,9 @@ int link_init(struct link *l, struct worker *w, const struct options *o,
 			return reason_exit(REASON_INTERNAL);
 		}
 	}
-	error = open_tls(o, &contexts);
-	if (!error) {
-		l->tls = contexts.tls;
-		l->proxy_tls = contexts.proxy_tls;
+	error = spare ? NULL : get_tls(l);
+	if (!error)
 		return 0;
-	}
 	log_error(NULL, "%s", error);
 	return reason_exit(REASON_USAGE);
 }
@@ -396,11 +443,48 @@ void link_start(struct link *l)
 	dial(l);
 }
 
+void link_wake(struct link *l, int at)
+{
+	const char *error;
+
+	if (l->pool.state != POOL_NONE || l->stopped)
+		return;
+	error = get_tls(l);
+	if (error) {
+		log_warn(NULL, "no further connection: %s", error);
+		return;
+	}
+	if (!l->netwatch)
+		watch_network(l);
+	l->first = l->at = at;
+	l->tried = 0;
+	dial(l);
+}
+
+static void let_go(struct link *l, enum reason why)
+{
+	deadline_clear(&l->look);
+	deadline_clear(&l->retry);
+	deadline_clear(&l->wait);
+	if (l->netwatch)
+		netwatch_drop(l->netwatch);
+	l->netwatch = NULL;
+	l->looking = false;
+	pool_drop(&l->pool, why);
+}
+
+void link_rest(struct link *l)
+{
+	let_go(l, REASON_DONE);
+}
+
 /* HUP. */
 
-static void keep_old(const char *error)
+static void keep_old(const struct link *l, const char *error)
 {
-	log_warn(NULL, "HUP: %s; what it said before stays in force", error);
+	if (!l->spare)
+		log_warn(NULL, "HUP: %s; what it said before stays in force",
+			 error);
 }
 
 /* Is there another one, or the same again? */
@@ -416,7 +500,7 @@ static bool reload_token(struct link *l)
 	if (again)
 		wrong = options_again_token(l->o, again, error, sizeof(error));
 	if (wrong) {
-		keep_old(wrong);
+		keep_old(l, wrong);
 	} else {
 		free_token(l);
 		l->token = again->token;
@@ -437,7 +521,7 @@ static bool reload_tls(struct link *l)
 		return false;
 	error = open_tls(l->o, &contexts);
 	if (error) {
-		keep_old(error);
+		keep_old(l, error);
 		return false;
 	}
 	tls_context_free(l->tls);
@@ -452,7 +536,7 @@ void link_reload(struct link *l)
 	bool token = reload_token(l), tls = reload_tls(l);
 
 	pool_renew(&l->pool, l->token, l->tls, l->proxy_tls);
-	if (token || tls)
+	if ((token || tls) && !l->spare)
 		log_info(NULL, "HUP: read again:%s%s", token ? " token" : "",
 			 tls ? " certificates" : "");
 }
@@ -460,13 +544,7 @@ void link_reload(struct link *l)
 void link_stop(struct link *l, enum reason why)
 {
 	l->stopped = true;
-	deadline_clear(&l->look);
-	deadline_clear(&l->retry);
-	deadline_clear(&l->wait);
-	if (l->netwatch)
-		netwatch_drop(l->netwatch);
-	l->netwatch = NULL;
-	pool_drop(&l->pool, why);
+	let_go(l, why);
 }
 
 void link_free(struct link *l)

@@ -18,6 +18,10 @@
  *
  * When the kernel says that the network has changed, a connection whose address
  * or route is gone is not waited for, and what has come ends a pause.
+ *
+ * A spare link stands beside another one (modes/lane.h). It dials only while an
+ * application waits, or when it is told to; nothing that goes wrong with it is
+ * final, and it says little.
  */
 #ifndef MODES_LINK_H
 #define MODES_LINK_H
@@ -28,9 +32,12 @@
 
 struct link_ops {
 	void (*up)(void *ctx);
+	/* It was up, and is no more; may be NULL. */
+	void (*down)(void *ctx);
 	/* Streams may be opened that had to wait. */
 	void (*wake)(void *ctx);
-	/* No retry would help, or --wait is over. The callee stops. */
+	/* No retry would help, or --wait is over. The callee stops. Not of a
+	 * spare link. */
 	void (*failed)(void *ctx, enum reason why);
 	/* Does an application wait for the tunnel? */
 	bool (*wanted)(void *ctx);
@@ -61,15 +68,20 @@ struct link {
 	bool lost;         /* a tunnel has ended, and none is stable since */
 	bool ever_up;
 	bool looking; /* look is set */
+	bool spare;
 	bool stopped;
 };
 
 /* Set up, and log what is risky; o must stay. 0, or the exit code after an
  * error has been logged. */
 int link_init(struct link *l, struct worker *w, const struct options *o,
-	      const struct link_ops *ops, void *ctx);
+	      bool spare, const struct link_ops *ops, void *ctx);
 /* Dial. */
 void link_start(struct link *l);
+/* A spare one: dial, if it is DOWN, beginning with the server at. */
+void link_wake(struct link *l, int at);
+/* A spare one: close its connections, and be DOWN. */
+void link_rest(struct link *l);
 /* For ever. Nothing is called afterwards. */
 void link_stop(struct link *l, enum reason why);
 /* After link_stop() and the end of the loop; also if init has failed. */

@@ -306,14 +306,16 @@ static const struct opt_row rows[] = {
 	 .set = set_max_memory},
 	{.name = "workers",
 	 .arg = OPT_REQUIRED,
-	 .modes = MODE_SERVER,
+	 .modes = BOTH,
 	 .value = "N",
-	 .help = "threads that carry tunnels, or auto (default 1)",
+	 .help = "threads, or auto (default: one per CPU, up to 4)",
 	 .more = "auto: one for each CPU that the process may use, at most 64. "
-		 "Each tunnel goes to the worker that has the fewest and "
-		 "stays there, so that a client needs several connections to "
-		 "use several workers. --max-memory and the limit of "
-		 "descriptors are divided evenly. A client has one worker.",
+		 "A server gives each tunnel to the worker that has the "
+		 "fewest, where it stays. A client uses the first one, and "
+		 "while that carries bulk over a short way the next one for "
+		 "what is opened then, with a connection of its own, so that "
+		 "it does not wait for a processor; with --connections N it "
+		 "has one. The limit of descriptors is divided evenly.",
 	 .set = set_workers},
 	{.name = "user",
 	 .arg = OPT_REQUIRED,

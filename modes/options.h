@@ -107,7 +107,7 @@ struct options {
 	uint64_t grace_ms;
 	unsigned int tcp_keepalive_s; /* 0: none */
 	size_t max_memory;            /* bytes of windows */
-	unsigned int workers;         /* at least 1; a client has one */
+	unsigned int workers;         /* at least 1 */
 	enum sandbox_mode sandbox;
 	struct account account; /* of --user */
 	int log_level;          /* an enum log_level, or beyond it */

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "core/memory.h"
+#include "core/worker.h"
 
 #include "modes/options.h"
 #include "modes/options_gowsp.h"
@@ -122,8 +123,6 @@ static int check_server(struct options *o)
 	if (o->use_backend && is_own_listener(o))
 		return usage("--backend: this is where the server itself "
 			     "listens: give the port of the web site");
-	if (o->max_memory / o->workers < MEMORY_LEAST)
-		return usage("--max-memory: each of the --workers needs 1M");
 	o->egress.open = !secret && all_loopback(&o->listen) && !has_front(o);
 	return 0;
 }
@@ -180,11 +179,31 @@ static int check_client(struct options *o)
 	return code;
 }
 
+/* Several, so that what is small need not wait for a processor behind bulk. A
+ * client with so many connections as it was told to has one. */
+static int check_workers(struct options *o)
+{
+	unsigned int most = (unsigned int)(o->max_memory / MEMORY_LEAST);
+
+	if (o->workers > most)
+		return usage("--max-memory: each of the --workers needs 1M");
+	if (!o->workers) {
+		o->workers = worker_usual();
+		if (o->workers > most)
+			o->workers = most;
+	}
+	if (o->connections)
+		o->workers = 1;
+	return 0;
+}
+
 static int check(struct options *o)
 {
 	int code = check_pair(o);
 
 	gowsp_share(o);
+	if (!code)
+		code = check_workers(o);
 	if (!code && o->mode == MODE_SERVER)
 		code = check_server(o);
 	else
@@ -226,7 +245,6 @@ static void set_defaults(struct options *o, unsigned int mode)
 	o->grace_ms = 10000;
 	o->tcp_keepalive_s = 60;
 	o->max_memory = default_memory();
-	o->workers = 1;
 	o->strangers = 100;
 }
 

@@ -388,6 +388,17 @@ bool pool_native(struct pool *p)
 	return false;
 }
 
+unsigned int pool_bulk(struct pool *p)
+{
+	struct tunnel_load load;
+	unsigned int n = 0;
+
+	FOREACH(p, c)
+	if (!is_long(p) && is_up(c) && get_load(c, &load))
+		n += load.bulk;
+	return n;
+}
+
 bool pool_is_dialling(const struct pool *p)
 {
 	return p->state == POOL_TRYING && uplink_is_dialling(p->at[0].uplink);

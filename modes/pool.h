@@ -24,7 +24,8 @@
  *	which nobody reads
  *
  * Those that were not needed for a while take no new streams, and are closed
- * when they have none. Over a short way a second connection gains nothing.
+ * when they have none. Over a short way a second connection gains nothing but
+ * on another thread (lane.h).
  *
  * A connection whose TLS keys have been used much (core/tlsuse.h) is worn:
  * another takes its place, and it ends with its last stream.
@@ -102,6 +103,9 @@ struct tunnel *pool_pick(struct pool *p);
 bool pool_native(struct pool *p);
 /* TRYING: is there no connection yet? */
 bool pool_is_dialling(const struct pool *p);
+/* How many streams carry bulk; over a long way 0: further connections are
+ * enough for the others there. */
+unsigned int pool_bulk(struct pool *p);
 /* Forget about pauses. */
 void pool_hurry(struct pool *p);
 /* The network has changed: drop the connections that have lost their way.

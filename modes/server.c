@@ -61,8 +61,8 @@ static bool open_listeners(struct server *s)
 					   .on = on_accept,
 					   .away = on_away,
 					   .ctx = s};
-		struct listener *l =
-			listen_open(&s->service.worker, &spec, &error);
+		struct listener *l = listen_open(service_worker(&s->service, 0),
+						 &spec, &error);
 
 		if (!l) {
 			log_error(NULL, "--listen: cannot listen on %s: %s",
@@ -80,27 +80,29 @@ static bool open_listeners(struct server *s)
 
 /* The service. */
 
-static void on_drain(void *ctx)
+static void on_drain(void *ctx, unsigned int n)
 {
 	struct server *s = ctx;
 
-	close_listeners(s);
-	desks_drain(&s->desks);
+	if (n == 0)
+		close_listeners(s);
+	desk_drain(&s->desks, n);
 }
 
-static bool on_busy(void *ctx)
+static bool on_busy(void *ctx, unsigned int n)
 {
 	struct server *s = ctx;
 
-	return desks_busy(&s->desks);
+	return desk_busy(&s->desks, n);
 }
 
-static void on_stop(void *ctx, enum reason why)
+static void on_stop(void *ctx, unsigned int n, enum reason why)
 {
 	struct server *s = ctx;
 
-	close_listeners(s);
-	desks_stop(&s->desks, why);
+	if (n == 0)
+		close_listeners(s);
+	desk_stop(&s->desks, n, why);
 }
 
 static void on_hangup(void *ctx)
@@ -111,19 +113,11 @@ static void on_hangup(void *ctx)
 		reload_all(&s->desks);
 }
 
-static bool on_join(void *ctx, bool aborted)
-{
-	struct server *s = ctx;
-
-	return desks_join(&s->desks, aborted);
-}
-
 static const struct service_ops service_ops = {
 	.drain = on_drain,
 	.busy = on_busy,
 	.stop = on_stop,
 	.hangup = on_hangup,
-	.join = on_join,
 };
 
 /* 0, or an exit code. */
@@ -170,7 +164,7 @@ static int server_start(struct server *s)
 		return reason_exit(REASON_CANNOT_BIND);
 	code = confine_enter(o);
 	if (!code)
-		code = desks_start(&s->desks);
+		code = service_threads(&s->service);
 	if (!code)
 		ready_now(&s->service.ready);
 	return code;
@@ -186,6 +180,8 @@ static int server_run(struct server *s)
 	if (code)
 		service_stop(&s->service, code);
 	code = service_run(&s->service);
+	if (!s->service.aborted)
+		desks_free(&s->desks);
 	folder_close(s->desks.folder);
 	return code;
 }

@@ -23,6 +23,8 @@ static const char usage[] =
 	"  --streams N  --up  --bytes N [--limit S] | --seconds S  --timeout "
 	"S\n"
 	"  --beside N   bulk streams beside the pings\n"
+	"  --late       the pings' stream is opened when they flow, not "
+	"before\n"
 	"load duplex --direct P | --socks P --target P --streams N --bytes N\n"
 	"  --once\n";
 
@@ -157,9 +159,13 @@ int run_ping(const struct task *t)
 	if (!samples)
 		die("malloc");
 	bulk_open(&b, t, t->beside, FLOW_ENDLESS);
-	fd = way_open(t);
+	fd = t->late ? -1 : way_open(t);
 	if (pthread_create(&thread, NULL, bulk_thread, &b))
 		die("pthread_create");
+	if (t->late) {
+		nap(0.3);
+		fd = way_open(t);
+	}
 	if (fd >= 0) { // warm, and bulk at its speed
 		nap(t->beside ? 0.3 : 0.05);
 		n = ping(fd, 0.1, samples);
@@ -329,6 +335,7 @@ static int words(struct task *t, char **word)
 {
 	for (; *word; word++) {
 		bool *flag = !strcmp(*word, "--up")      ? &t->up
+			     : !strcmp(*word, "--late")  ? &t->late
 			     : !strcmp(*word, "--once")  ? &t->once
 			     : !strcmp(*word, "--reset") ? &t->reset
 							 : NULL;

@@ -17,6 +17,7 @@ struct task {
 	int streams;
 	int beside;     // bulk streams beside pings
 	bool up;        // these are uploads
+	bool late;      // they are there before the pings' stream
 	uint64_t bytes; // of all streams together; 0: seconds count
 	double seconds;
 	double limit;   // the bytes that moved by then are enough; 0: none

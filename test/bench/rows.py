@@ -51,10 +51,12 @@ class Bulk:
 
 
 class Ping:
+    """late: of a stream that comes when the others flow."""
     metrics = {"p50": "us", "p99": "us"}
 
-    def __init__(self, beside=0, up=False):
-        self.words = ["--beside", beside, *(["--up"] if up else [])]
+    def __init__(self, beside=0, up=False, late=False):
+        self.words = ["--beside", beside, *(["--up"] if up else []),
+                      *(["--late"] if late else [])]
         if beside:
             self.metrics = {**self.metrics, "mbps": "MB/s beside"}
 
@@ -421,6 +423,8 @@ ROWS = {
     "down8": Bulk(8, False), "up8": Bulk(8, True),
     "ping": Ping(), "ping4d": Ping(4), "ping4u": Ping(4, True),
     "ping64d": Ping(64),
+    "late4d": Ping(4, late=True), "late4u": Ping(4, True, late=True),
+    "late64d": Ping(64, late=True),
     "opens": Opens(),
     "idle1000": Idle(1000), "idle10000": Idle(10000),
     "start": Start(),
@@ -440,6 +444,9 @@ TITLES = {
     "ping4d": "64 B ping-pong beside 4 downloads",
     "ping4u": "64 B ping-pong beside 4 uploads",
     "ping64d": "64 B ping-pong beside 64 downloads",
+    "late4d": "64 B ping-pong of a later stream beside 4 downloads",
+    "late4u": "64 B ping-pong of a later stream beside 4 uploads",
+    "late64d": "64 B ping-pong of a later stream beside 64 downloads",
     "opens": "open, 1 byte, close; 8 at a time",
     "idle1000": "1,000 idle streams", "idle10000": "10,000 idle streams",
     "start": "start, and memory of idle processes",
@@ -476,12 +483,12 @@ TARGETS = [
       for row in ("down1", "up1", "down8", "up8")],
     ("ping", "ws", "p50", "bare", LESS, 1.05),
     ("ping", "ws", "p99", "bare", LESS, 1.25),
-    *[t for row in ("ping4d", "ping4u") for t in (
+    *[t for row in ("ping4d", "ping4u", "late4d", "late4u") for t in (
         (row, "ws", "p50", "quiet", LESS, 5),
         (row, "ws", "p99", "bare", LESS, 0.7),
         (row, "ws", "mbps", "bare", MORE, 0.9))],
-    ("ping64d", "ws", "p50", "bare", LESS, 1),
-    ("ping64d", "ws", "p99", "bare", LESS, 1),
+    *[(row, "ws", metric, "bare", LESS, 1) for row in ("ping64d", "late64d")
+      for metric in ("p50", "p99")],
     ("opens", "ws", "rate", "bare", MORE, 2),
     ("opens", "ws", "rate", "ssh -D", MORE, 1.6),
     *[(row, kind, "kb", "abs", LESS, 4) for row in ("idle1000", "idle10000")

@@ -562,7 +562,8 @@ def test_a_hundred_idle_guests_are_no_burden(start):
 
 
 def test_a_site_that_is_down_is_a_502(start):
-    server = hidden(start, ("127.0.0.1", free_port()), env=SPEED)
+    server = hidden(start, ("127.0.0.1", free_port()), "--workers", "1",
+                    env=SPEED)
     for steps in ([get()], [hello(auth="x")], [b"GET /\r\n", HALF],
                   [b"", 0.5, get()]):
         answer = probe(server.addr("ws"), steps)

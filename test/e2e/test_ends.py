@@ -314,7 +314,7 @@ def descriptors(p):
 def test_streams_end_soon_when_the_application_has_gone(pair):
     """Its FIN, then a reset, while targets send that care for neither: what
     it has sent is on its way, and nobody wants the rest."""
-    p = pair()
+    p = pair(client=("--workers", "1"))
     before = descriptors(p.client), descriptors(p.server)
 
     def flood(s):

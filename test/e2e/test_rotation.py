@@ -57,7 +57,7 @@ def wait_for(condition, seconds=30):
 
 @pytest.mark.parametrize("connections", [1, "auto"])
 def test_new_streams_go_elsewhere_and_old_ones_go_on(make, connections):
-    p = make("--connections", connections)
+    p = make("--connections", connections, "--workers", "1")
     worn = "have been used much"
     with Target(echo_handler) as t:
         old = socks_connect(p.socks, t.addr)
