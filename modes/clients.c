@@ -92,6 +92,7 @@ static int run_all(struct clients *all)
 	code = service_run(&all->service);
 	for (size_t i = 0; i < all->count; i++)
 		client_free(all->at[i]);
+	service_done(&all->service);
 	return code;
 }
 

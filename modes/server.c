@@ -182,6 +182,7 @@ static int server_run(struct server *s)
 	code = service_run(&s->service);
 	if (!s->service.aborted)
 		desks_free(&s->desks);
+	service_done(&s->service);
 	folder_close(s->desks.folder);
 	return code;
 }

@@ -167,15 +167,20 @@ static bool add_worker(struct service *s)
 }
 
 /* False: something was left behind. */
-static bool free_workers(struct service *s)
+static bool end_workers(struct service *s)
 {
 	bool clean = true;
 
 	while (s->count)
 		clean = worker_done(service_worker(s, --s->count)) == 0 &&
 			clean;
-	free(s->list);
 	return clean;
+}
+
+void service_done(struct service *s)
+{
+	free(s->list);
+	s->list = NULL;
 }
 
 int service_init(struct service *s, const struct options *o,
@@ -195,7 +200,8 @@ int service_init(struct service *s, const struct options *o,
 		log_error(NULL, "cannot watch signals");
 	else
 		return 0;
-	free_workers(s);
+	end_workers(s);
+	service_done(s);
 	return reason_exit(REASON_INTERNAL);
 }
 
@@ -234,7 +240,7 @@ int service_run(struct service *s)
 	join(s);
 	if (s->aborted)
 		return s->code; /* the kernel cleans up, with resets */
-	if (free_workers(s))
+	if (end_workers(s))
 		return s->code;
 	log_error(NULL, "something was left behind: please report it");
 	return reason_exit(REASON_INTERNAL);

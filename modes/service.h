@@ -77,9 +77,11 @@ struct worker *service_worker(struct service *s, unsigned int n);
 /* Make the threads, all or some. 0, or the exit code after an error has been
  * logged. */
 int service_threads(struct service *s);
-/* Run to the end and free. Returns the exit code. aborted: what hangs on the
- * workers must be left to the kernel. */
+/* Run to the end. Returns the exit code. aborted: what hangs on the workers
+ * must be left to the kernel. */
 int service_run(struct service *s);
+/* Free, when nothing hangs on the workers any more. */
+void service_done(struct service *s);
 /* End now, with this exit code. Idempotent: the first code counts. */
 void service_stop(struct service *s, int code);
 /* On the thread of worker n: something has ended. If it was the last that

@@ -18,6 +18,7 @@ WSP = os.environ.get("WSP_BIN", os.path.join(ROOT, "build/wsp"))
 ECHO = os.environ.get("WSP_ECHO_BIN", os.path.join(ROOT, "build/ws_echo"))
 LONG = bool(os.environ.get("WSP_TEST_LONG"))
 SANITIZED = "detect_leaks" in os.environ.get("ASAN_OPTIONS", "")
+COUNTED = "/cov/" in WSP  # by make coverage: gcov has code of its own in it
 RST = "reset"
 # A system call that the sandbox does not allow ends the process (core/sandbox.h)
 os.environ.setdefault("WSP_TEST_SANDBOX", "kill")
