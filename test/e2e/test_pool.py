@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Several connections to one server: how many there are, and where a stream
 goes."""
-import contextlib
 import socket
 
 import pytest
 from harness import (Target, closed_port, echo_handler, free_port, recv_exact,
-                     run, socks_connect, socks_reply, socks_request)
-from peers import ANYWHERE, App, Peers, client_of, near_client, until
+                     socks_connect, socks_reply, socks_request)
+from peers import (ANYWHERE, App, Peers, client_of, established, near_client,
+                   pump, until)
 from ways import Hostile
 
 LONG_WAY = 0.05  # seconds that the handshake takes
@@ -32,12 +32,6 @@ def with_connections(start, url, n, *args, **kw):
     c = client_of(start, url, "--connections", n, *args, **kw)
     c.wait_log(f"one more connection: {n}")
     return c
-
-
-def established(port):
-    """Connections that a server on this port has."""
-    out = run("ss", "-Htn", "state", "established", "sport", f"= :{port}")
-    return len(out.stdout.splitlines())
 
 
 def test_as_many_as_asked_for_share_the_streams(start):
@@ -90,14 +84,6 @@ def test_elastic_has_a_limit(start):
         until(lambda: new_numbers(c, 1) != [7])  # all are busy: any will do
         assert len(peers.all) == 8
         assert c.stop() == 0
-
-
-def pump(s):
-    """Sends until the other side has gone."""
-    with contextlib.suppress(OSError):
-        while True:
-            s.sendall(bytes(1 << 18))
-    s.close()
 
 
 def test_elastic_is_one_on_a_short_way(start):

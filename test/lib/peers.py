@@ -9,7 +9,7 @@ from multiprocessing.connection import wait as readable
 
 import native
 import pytest
-from harness import recv_exact, reset, socks_connect
+from harness import recv_exact, reset, run, socks_connect
 from native import CONNECT, INTERRUPT, RESPOND, TRANSFER
 
 ANYWHERE = ("a.example", 9)
@@ -155,3 +155,17 @@ def near_client(start, url, *args, **kw):
             return c
         c.stop()
     pytest.skip("loopback takes 5 ms here")
+
+
+def pump(s):
+    """Sends until the other side has gone."""
+    with contextlib.suppress(OSError):
+        while True:
+            s.sendall(bytes(1 << 18))
+    s.close()
+
+
+def established(port):
+    """Connections that a server on this port has."""
+    out = run("ss", "-Htn", "state", "established", "sport", f"= :{port}")
+    return len(out.stdout.splitlines())
