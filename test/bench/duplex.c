@@ -10,13 +10,6 @@
 enum { SMALL_BUFFER = 16 << 10 };
 #define BACK UINT64_C(0x5bd1e995a5a5a5a5) // the seed of the other direction
 
-void duplex_linger(int fd, bool on)
-{
-	struct linger l = {.l_onoff = on};
-
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
-}
-
 /* Of one of many: they send in both directions, so there are twice as many
  * buffers, and all are full (flow.h says why that matters). */
 static void small_buffer(const struct flow *f)
@@ -109,7 +102,7 @@ enum flow_state duplex_step(struct duplex *d, uint32_t events, struct block *b,
 	case FLOW_MORE:
 		return s;
 	case FLOW_DONE:
-		duplex_linger(d->take.fd, false);
+		reset_at_close(d->take.fd, false);
 		t->done++;
 		break;
 	case FLOW_TRUNCATED:

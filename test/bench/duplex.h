@@ -26,8 +26,6 @@ struct tally {
 	_Atomic uint64_t bytes; // that were as they should be
 };
 
-/* A process that is killed resets fd, or not. */
-void duplex_linger(int fd, bool on);
 /* The side that asks: d.send has the bytes there, their seed, and whether it
  * is one of many; down bytes come back. fd is non-blocking. */
 void duplex_ask(struct duplex *d, uint64_t down, uint8_t order[FLOW_ORDER]);

@@ -75,13 +75,21 @@ int port_of(int fd)
 	return ntohs(a.sin_port);
 }
 
-int dial(int port)
+void reset_at_close(int fd, bool on)
+{
+	struct linger l = {.l_onoff = on};
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+}
+
+int dial(int port, bool reset)
 {
 	struct sockaddr_in a = local(port);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -1;
+	reset_at_close(fd, reset);
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a))) {
 		close(fd);
 		return -1;

@@ -73,7 +73,11 @@ void no_delay(int fd);
 void non_blocking(int fd, bool on);
 int listen_on(int port); // at 127.0.0.1; port 0: any. Dies.
 int port_of(int fd);
-int dial(int port);    // 127.0.0.1, blocking; -1 and errno
+/* Whoever closes fd resets the connection, or not; so does the end of a process
+ * that is killed. Those that a listener accepts are like it. */
+void reset_at_close(int fd, bool on);
+/* 127.0.0.1, blocking; -1 and errno. reset: it is, from its first moment. */
+int dial(int port, bool reset);
 void more_files(void); // as many descriptors as the hard limit has
 
 #endif

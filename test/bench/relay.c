@@ -116,7 +116,7 @@ static void *serve(void *p)
 {
 	struct pair *pair = p;
 
-	pair->fd[1] = dial(dial_port);
+	pair->fd[1] = dial(dial_port, false);
 	if (pair->fd[1] < 0) {
 		close(pair->fd[0]);
 		free(pair);
@@ -293,7 +293,7 @@ static void *serve_long(void *p)
 	struct pair *pair = p;
 
 	usleep((useconds_t)(2 * hold * 1e6));
-	pair->fd[1] = dial(dial_port);
+	pair->fd[1] = dial(dial_port, false);
 	if (pair->fd[1] < 0) {
 		close(pair->fd[0]);
 		free(pair);

@@ -37,7 +37,7 @@ static _Atomic int duplexes;
 static void conn_free(struct conn *c)
 {
 	if (killed_resets)
-		duplex_linger(c->flow.fd, false);
+		reset_at_close(c->flow.fd, false);
 	close(c->flow.fd);
 	free(c);
 }
@@ -60,8 +60,6 @@ static void take_all(int listener)
 		if (!c)
 			die("calloc");
 		no_delay(fd);
-		if (killed_resets)
-			duplex_linger(fd, true);
 		c->flow.fd = fd;
 		watch(small, fd, c, EPOLLIN);
 	}
@@ -231,6 +229,7 @@ int target(int port, bool reset)
 	pthread_t thread, answers;
 
 	killed_resets = reset;
+	reset_at_close(listener, reset);
 	more_files();
 	small = epoll_create1(EPOLL_CLOEXEC);
 	bulk = epoll_create1(EPOLL_CLOEXEC);

@@ -8,7 +8,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "test/bench/duplex.h"
 
 bool send_all(int fd, const void *p, size_t n)
 {
@@ -80,15 +79,13 @@ static bool socks(const struct task *t, int fd)
 static int dial_way(const struct task *t)
 {
 	int port = t->direct ? t->direct : t->socks ? t->socks : t->http;
-	int fd = dial(port);
+	int fd = dial(port, t->reset);
 	struct timeval limit = {.tv_sec = (time_t)t->timeout,
 				.tv_usec = (suseconds_t)(t->timeout * 1e6) %
 					   1000000};
 
 	if (fd < 0)
 		return -1;
-	if (t->reset)
-		duplex_linger(fd, true);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	return fd;

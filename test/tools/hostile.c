@@ -114,7 +114,7 @@ static void link_new(int fd)
 
 static void link_dial(struct link *l)
 {
-	l->fd[1] = dial(dial_port);
+	l->fd[1] = dial(dial_port, false);
 	if (l->fd[1] < 0) {
 		l->dead = true;
 		return;
