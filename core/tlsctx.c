@@ -188,6 +188,9 @@ static const char *describe(const char *option, const char *file, int err)
 		snprintf(why, sizeof(why), "not the key of --tls-cert");
 	else if (err == NO_MEMORY)
 		snprintf(why, sizeof(why), "out of memory");
+	else if (err == MBEDTLS_ERR_PK_FILE_IO_ERROR ||
+		 err == MBEDTLS_ERR_X509_FILE_IO_ERROR)
+		snprintf(why, sizeof(why), "cannot be read, or no memory");
 	else
 		mbedtls_strerror(err, why, sizeof(why));
 	snprintf(text, sizeof(text), "%s %s: %s", option, file, why);

@@ -248,6 +248,14 @@ static bool is_busy(struct lane *l)
 						 l->worker->max_conns / 4);
 }
 
+/* A link that is down is worse than any bulk. */
+static unsigned int burden(const struct lane *l)
+{
+	if (l->number == 0 && l->link.pool.state != POOL_UP)
+		return UINT_MAX - 1;
+	return atomic_load(&l->bulk);
+}
+
 static struct lane *choose(struct lanes *all)
 {
 	struct lane *best = &all->at[0];
@@ -258,11 +266,10 @@ static struct lane *choose(struct lanes *all)
 	note(&all->at[0]);
 	for (unsigned int i = 0; i < all->count && least; i++) {
 		struct lane *l = &all->at[i];
-		unsigned int bulk = atomic_load(&l->bulk);
 
-		if (bulk < least && is_usable(l) && !is_full(l)) {
+		if (burden(l) < least && is_usable(l) && !is_full(l)) {
 			best = l;
-			least = bulk;
+			least = burden(l);
 		}
 	}
 	return best;

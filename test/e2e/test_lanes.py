@@ -87,6 +87,19 @@ def test_a_connection_that_dies_takes_its_streams_along(start):
         assert c.stop() == 0
 
 
+def test_nobody_waits_for_one_that_is_down(start):
+    with Peers() as peers:
+        c = lanes_of(start, peers.url)
+        bulk = busy(c)
+        app = App(c)
+        peers.gate.clear()
+        peers.all[bulk.number].kill()
+        c.wait_log("tunnel down")
+        assert App(c).number == app.number
+        peers.gate.set()
+        assert c.stop() == 0
+
+
 @pytest.mark.parametrize("close", [False, True])
 def test_a_server_that_wants_only_one(start, close):
     with Peers(most=1, close=close) as peers:

@@ -96,6 +96,9 @@ class Wsp:
         code = self.process.wait(seconds)
         for r in self.readers:
             r.join(5)
+        if not any(r.is_alive() for r in self.readers):
+            self.process.stdout.close()
+            self.process.stderr.close()
         return code
 
     def stop(self, sig=signal.SIGTERM, seconds=20):
