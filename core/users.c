@@ -177,6 +177,29 @@ struct users *users_of_pair(struct worker *w, const char *pair)
 	return u;
 }
 
+struct users *users_like(struct worker *w, const struct users *u)
+{
+	struct users *copy = users_new(w);
+	bool good = copy;
+
+	for (size_t i = 0; good && i < u->count; i++) {
+		const struct user *from = &u->list[i];
+
+		good = add(copy, from->name, from->hash, from->line);
+		if (good && !from->hash) {
+			copy->list[i].is_known = true;
+			memcpy(copy->list[i].known, from->known, DIGEST);
+		}
+	}
+	if (!good) {
+		users_free(copy);
+		return NULL;
+	}
+	memcpy(copy->key, u->key, DIGEST);
+	copy->tried = u->tried;
+	return copy;
+}
+
 /* The file. */
 
 /* Does this machine's crypt(3) know the scheme? musl has no yescrypt. NULL, or

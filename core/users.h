@@ -43,6 +43,9 @@ struct users *users_of_pair(struct worker *w, const char *pair);
 /* Those of a file. NULL: error says what is wrong, with file and line. */
 struct users *users_load(struct worker *w, const char *path, char *error,
 			 size_t size);
+/* The same ones, for another worker; before either of them runs. NULL: no
+ * memory. */
+struct users *users_like(struct worker *w, const struct users *u);
 /* Read that file again: its users take the place of those of before, whose
  * checks that are under way are still answered by what was. False: error, and
  * nothing has changed. */

@@ -255,7 +255,8 @@ void worker_share(struct worker *w, struct worker *first, unsigned int n)
 	unsigned int conns = w->max_conns > more ? w->max_conns - more : 0;
 
 	w->budget = first->budget;
-	w->budget->sharers = n;
+	if (n > 1)
+		w->pool.shared = &first->bufs;
 	w->max_conns = conns / n > CONNS_FEWEST ? conns / n : CONNS_FEWEST;
 }
 
@@ -395,11 +396,11 @@ uint64_t worker_silence(const struct worker *w, uint64_t then)
 
 size_t worker_ahead(const struct worker *w, bool light)
 {
-	size_t part = budget_part(w->budget);
+	size_t inuse = bufpool_inuse(&w->pool), limit = w->budget->limit;
 
-	if (w->pool.inuse > part / 4 * 3)
+	if (inuse > limit / 4 * 3)
 		return AHEAD_LAST;
-	return light || w->pool.inuse > part / 2 ? PACE_LIGHT : AHEAD_MAX;
+	return light || inuse > limit / 2 ? PACE_LIGHT : AHEAD_MAX;
 }
 
 bool worker_is_light(const struct worker *w)

@@ -62,6 +62,7 @@ struct worker {
 
 	/* private */
 	struct budget own_budget;
+	atomic_size_t bufs; /* of all workers, in the first one */
 	struct mailbox mailbox;
 	uv_thread_t thread;
 	struct letter *ended; /* to be posted at the end of the thread */
@@ -90,8 +91,8 @@ struct worker {
 /* max_memory in bytes; max_conns is set from the limit of descriptors, which
  * is raised. 0 or a negative libuv code. */
 int worker_init(struct worker *w, size_t max_memory);
-/* w is one of n that share the process: they have first's budget in common, and
- * of descriptors each gets its part. first may be w. */
+/* w is one of n that share the process: they have first's budget and count
+ * of bufs in common, and of descriptors each gets its part. first may be w. */
 void worker_share(struct worker *w, struct worker *first, unsigned int n);
 /* Run until nothing is left. 0, or a code if something was left behind. */
 int worker_run(struct worker *w);

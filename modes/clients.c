@@ -2,6 +2,7 @@
 /* The mode client: a process with one client, or several, each with a server
  * and proxies of its own. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/log.h"
 
@@ -61,6 +62,14 @@ static const struct service_ops service_ops = {
 	.hangup = on_hangup,
 };
 
+/* Clients of one file have the same password. */
+static void wipe_passwords(struct clients *all)
+{
+	for (struct options *o = &all->options; o; o = o->next)
+		if (o->proxy_auth)
+			explicit_bzero(o->proxy_auth, strlen(o->proxy_auth));
+}
+
 /* 0, or an exit code. */
 static int start_all(struct clients *all)
 {
@@ -72,6 +81,7 @@ static int start_all(struct clients *all)
 		if (c)
 			all->at[all->count++] = c;
 	}
+	wipe_passwords(all);
 	return code;
 }
 

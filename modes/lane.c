@@ -2,8 +2,8 @@
 #include "modes/lane.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/handover.h"
 #include "core/users.h"
@@ -58,6 +58,7 @@ static void on_spare_up(void *ctx)
 	struct lane *l = ctx;
 
 	atomic_store(&l->up, true);
+	log_debug(NULL, "one more connection, on a thread of its own");
 	note(l);
 	asks_wake(&l->sessions.asks);
 }
@@ -166,7 +167,7 @@ static void reload_users(struct lane *l)
 	if (!path)
 		return;
 	good = users_again(l->users, path, error, sizeof(error));
-	if (l->number) /* the first one says the same */
+	if (good && l->number) /* the first one says the same */
 		return;
 	if (good)
 		log_info(NULL, "HUP: read again: %zu users in %s",
@@ -277,7 +278,8 @@ static struct lane *choose(struct lanes *all)
 
 static bool is_unused(struct lane *l)
 {
-	return !atomic_load(&l->busy) && atomic_load(&l->coming) == 0;
+	/* who is no longer on his way is there, see on_arrived() */
+	return atomic_load(&l->coming) == 0 && !atomic_load(&l->busy);
 }
 
 static void on_review(struct deadline *d);
@@ -369,19 +371,29 @@ void lanes_reload(struct lanes *all)
 
 /* Opening and the end. */
 
+/* NULL: error says why. Those of the first lane are read, which can be done
+ * only once from a pipe. */
+static struct users *get_users(struct lane *l, char *error, size_t size)
+{
+	const struct options *o = l->all->options;
+
+	snprintf(error, size, "out of memory");
+	if (l->number)
+		return users_like(l->worker, l->all->at[0].users);
+	if (o->proxy_auth)
+		return users_of_pair(l->worker, o->proxy_auth);
+	return users_load(l->worker, o->proxy_users, error, size);
+}
+
 /* False: an error has been logged. */
 static bool load_users(struct lane *l)
 {
 	const struct options *o = l->all->options;
-	char error[4096 + 256] = "out of memory";
+	char error[4096 + 256];
 
-	if (o->proxy_auth)
-		l->users = users_of_pair(l->worker, o->proxy_auth);
-	else if (o->proxy_users)
-		l->users = users_load(l->worker, o->proxy_users, error,
-				      sizeof(error));
-	else
+	if (!o->proxy_auth && !o->proxy_users)
 		return true;
+	l->users = get_users(l, error, sizeof(error));
 	if (!l->users)
 		log_error(NULL, "--proxy-users: %s", error);
 	else if (o->proxy_users && l->number == 0)
@@ -431,8 +443,6 @@ int lanes_open(struct lanes *all, struct service *s, const struct options *o,
 	}
 	for (unsigned int i = 0; i < s->count && !code; i++)
 		code = open_lane(all, i);
-	if (o->proxy_auth)
-		explicit_bzero(o->proxy_auth, strlen(o->proxy_auth));
 	return code;
 }
 

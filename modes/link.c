@@ -130,9 +130,7 @@ static void on_up(void *ctx)
 	l->first = l->at;
 	l->tried = 0;
 	deadline_clear(&l->wait);
-	if (l->spare)
-		log_debug(NULL, "one more connection, on a thread of its own");
-	else
+	if (!l->spare)
 		log_info(NULL, "tunnel up: %s%s", link_url(l),
 			 pool_native(&l->pool) ? "" : " (a gowsp server)");
 	l->ops->up(l->ctx);
@@ -380,22 +378,6 @@ static void free_token(struct link *l)
 	free(l->token);
 }
 
-/* NULL, or what is wrong. */
-static const char *get_tls(struct link *l)
-{
-	struct contexts contexts;
-	const char *error;
-
-	if (l->tls || l->proxy_tls)
-		return NULL;
-	error = open_tls(l->o, &contexts);
-	if (!error) {
-		l->tls = contexts.tls;
-		l->proxy_tls = contexts.proxy_tls;
-	}
-	return error;
-}
-
 static void log_risks(const struct options *o)
 {
 	for (int i = 0; i < o->servers.count; i++)
@@ -405,10 +387,10 @@ static void log_risks(const struct options *o)
 			       "verified; anybody on the way can read along");
 }
 
-/* What TLS needs is much memory: a spare link has it when it dials first. */
 int link_init(struct link *l, struct worker *w, const struct options *o,
 	      bool spare, const struct link_ops *ops, void *ctx)
 {
+	struct contexts contexts;
 	const char *error;
 
 	memset(l, 0, sizeof(*l));
@@ -428,9 +410,12 @@ int link_init(struct link *l, struct worker *w, const struct options *o,
 			return reason_exit(REASON_INTERNAL);
 		}
 	}
-	error = spare ? NULL : get_tls(l);
-	if (!error)
+	error = open_tls(o, &contexts);
+	if (!error) {
+		l->tls = contexts.tls;
+		l->proxy_tls = contexts.proxy_tls;
 		return 0;
+	}
 	log_error(NULL, "%s", error);
 	return reason_exit(REASON_USAGE);
 }
@@ -445,15 +430,8 @@ void link_start(struct link *l)
 
 void link_wake(struct link *l, int at)
 {
-	const char *error;
-
 	if (l->pool.state != POOL_NONE || l->stopped)
 		return;
-	error = get_tls(l);
-	if (error) {
-		log_warn(NULL, "no further connection: %s", error);
-		return;
-	}
 	if (!l->netwatch)
 		watch_network(l);
 	l->first = l->at = at;
@@ -480,11 +458,9 @@ void link_rest(struct link *l)
 
 /* HUP. */
 
-static void keep_old(const struct link *l, const char *error)
+static void keep_old(const char *error)
 {
-	if (!l->spare)
-		log_warn(NULL, "HUP: %s; what it said before stays in force",
-			 error);
+	log_warn(NULL, "HUP: %s; what it said before stays in force", error);
 }
 
 /* Is there another one, or the same again? */
@@ -500,7 +476,7 @@ static bool reload_token(struct link *l)
 	if (again)
 		wrong = options_again_token(l->o, again, error, sizeof(error));
 	if (wrong) {
-		keep_old(l, wrong);
+		keep_old(wrong);
 	} else {
 		free_token(l);
 		l->token = again->token;
@@ -521,7 +497,7 @@ static bool reload_tls(struct link *l)
 		return false;
 	error = open_tls(l->o, &contexts);
 	if (error) {
-		keep_old(l, error);
+		keep_old(error);
 		return false;
 	}
 	tls_context_free(l->tls);

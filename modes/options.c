@@ -266,11 +266,12 @@ static const struct opt_row rows[] = {
 	 .value = "N",
 	 .help = "to the server, 1 to 16, or auto (default)",
 	 .more = "Each new stream goes where the fewest streams carry bulk, "
-		 "and stays there. auto: one; over a way of 20 ms or more "
-		 "four while it is in use, and always one beside those that "
-		 "carry bulk, up to 8, so that what is opened next does not "
-		 "wait behind a download; what is not needed is closed after "
-		 "a minute. N: so many all the time, where many downloads "
+		 "and stays there. auto: one beside those that carry bulk, so "
+		 "that what is opened next does not wait behind a download: "
+		 "up to one for each of the --workers; over a way of 20 ms or "
+		 "more four while it is in use, and up to 8. What is not "
+		 "needed is closed after a minute. N: so many all the time, "
+		 "where many downloads "
 		 "begin together over a way that loses packets.",
 	 .set = set_connections},
 	{.name = "connect-timeout",

@@ -183,14 +183,14 @@ static int check_client(struct options *o)
  * client with so many connections as it was told to has one. */
 static int check_workers(struct options *o)
 {
-	unsigned int most = (unsigned int)(o->max_memory / MEMORY_LEAST);
+	size_t most = o->max_memory / MEMORY_LEAST;
 
 	if (o->workers > most)
 		return usage("--max-memory: each of the --workers needs 1M");
 	if (!o->workers) {
 		o->workers = worker_usual();
 		if (o->workers > most)
-			o->workers = most;
+			o->workers = (unsigned int)most;
 	}
 	if (o->connections)
 		o->workers = 1;

@@ -121,10 +121,10 @@ static void drain(struct service *s)
 {
 	s->state = SERVICE_DRAINING;
 	deadline_set(first(s), &s->grace, s->options->grace_ms, on_grace_over);
-	s->ops->drain(s->ctx, 0);
 	for (unsigned int i = 1; i <= s->threads; i++)
 		if (worker_post(service_worker(s, i), &s->list[i].drain))
 			s->waiting++;
+	s->ops->drain(s->ctx, 0); /* may end the last thing that it has */
 	check_first(s);
 }
 
@@ -179,6 +179,8 @@ static bool end_workers(struct service *s)
 
 void service_done(struct service *s)
 {
+	if (s->aborted)
+		return;
 	free(s->list);
 	s->list = NULL;
 }

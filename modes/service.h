@@ -80,7 +80,8 @@ int service_threads(struct service *s);
 /* Run to the end. Returns the exit code. aborted: what hangs on the workers
  * must be left to the kernel. */
 int service_run(struct service *s);
-/* Free, when nothing hangs on the workers any more. */
+/* Free, when nothing hangs on the workers any more. aborted: nothing happens,
+ * libuv's threads may still be at work for them. */
 void service_done(struct service *s);
 /* End now, with this exit code. Idempotent: the first code counts. */
 void service_stop(struct service *s, int code);

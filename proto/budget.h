@@ -16,7 +16,6 @@
 
 struct budget {
 	size_t limit;
-	unsigned int sharers; /* threads; 0 is 1 */
 	atomic_size_t used;
 	atomic_size_t extra; /* of it, beyond the smallest promises */
 	atomic_uint grown;   /* windows that are larger than at first */
@@ -48,21 +47,16 @@ static inline void budget_give(struct budget *b, size_t n)
 	(void)had;
 }
 
-/* What a thread may have in bufs, which are its own. */
-static inline size_t budget_part(const struct budget *b)
-{
-	return b->sharers > 1 ? b->limit / b->sharers : b->limit;
-}
-
 static inline size_t budget_extra_limit(const struct budget *b)
 {
 	return b->limit / 8 * 3;
 }
 
-/* The same for what is more than the smallest promise. */
-static inline bool budget_take_extra(struct budget *b, size_t n)
+/* The same for what is more than the smallest promise, which is at most most
+ * afterwards, of budget_extra_limit(). */
+static inline bool budget_take_extra(struct budget *b, size_t n, size_t most)
 {
-	if (!budget_add(&b->extra, n, budget_extra_limit(b)))
+	if (!budget_add(&b->extra, n, most))
 		return false;
 	if (budget_take(b, n))
 		return true;

@@ -64,6 +64,20 @@ static struct buf *buf_alloc(struct bufpool *p, uint8_t class_)
 	return b;
 }
 
+size_t bufpool_inuse(const struct bufpool *p)
+{
+	return p->shared ? atomic_load_explicit(p->shared, memory_order_relaxed)
+			 : p->inuse;
+}
+
+static void count(struct bufpool *p, size_t more, size_t less)
+{
+	p->inuse += more - less;
+	if (p->shared)
+		atomic_fetch_add_explicit(p->shared, more - less,
+					  memory_order_relaxed);
+}
+
 struct buf *buf_new(struct bufpool *p, size_t size)
 {
 	struct buf *b;
@@ -80,7 +94,7 @@ struct buf *buf_new(struct bufpool *p, size_t size)
 		if (!b)
 			return NULL;
 	}
-	p->inuse += classes[i];
+	count(p, classes[i], 0);
 	b->next = NULL;
 	b->off = BUF_HEADROOM;
 	b->len = 0;
@@ -117,7 +131,7 @@ void buf_free(struct buf *b)
 	if (!p)
 		return;
 	size = classes[b->class_];
-	p->inuse -= size;
+	count(p, 0, size);
 	if (p->idle + size > IDLE_MAX) {
 		free(b);
 		return;

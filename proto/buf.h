@@ -20,6 +20,7 @@
 #ifndef PROTO_BUF_H
 #define PROTO_BUF_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,11 +49,15 @@ struct bufpool {
 	struct buf *free[BUF_CLASSES];
 	size_t idle;  /* bytes kept in free[] */
 	size_t inuse; /* bytes handed out */
+	/* The same of all pools that share a memory; NULL: there is one. */
+	atomic_size_t *shared;
 };
 
 void bufpool_init(struct bufpool *p);
 /* Every buf must have come back. */
 void bufpool_done(struct bufpool *p);
+/* Bytes handed out, of all that share. */
+size_t bufpool_inuse(const struct bufpool *p);
 /* Give what is kept back to the system. */
 void bufpool_trim(struct bufpool *p);
 

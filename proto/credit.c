@@ -46,7 +46,7 @@ void stream_first_grant(struct stream *s)
 	uint32_t more = MUX_GRANT_FIRST - s->win.size;
 
 	if (!s->mux->config.native || s->win.size >= MUX_GRANT_FIRST ||
-	    !budget_take_extra(b, more))
+	    !budget_take_extra(b, more, budget_extra_limit(b)))
 		return;
 	window_grow(&s->win, more);
 	s->give += more;
@@ -58,8 +58,8 @@ static void grow_window(struct stream *s)
 	struct budget *b = s->mux->config.budget;
 	uint32_t more = window_wish(&s->win, fair_share(s));
 
-	while (more >= MUX_GRANT && (b->extra + more > growth_limit(b) ||
-				     !budget_take_extra(b, more)))
+	while (more >= MUX_GRANT &&
+	       !budget_take_extra(b, more, growth_limit(b)))
 		more /= 2;
 	if (more < MUX_GRANT)
 		return;

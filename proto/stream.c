@@ -223,8 +223,8 @@ static uint32_t chunk(const struct stream *s)
  * it is three quarters. */
 static size_t tight(const struct mux *m, size_t most)
 {
-	size_t inuse = m->config.pool->inuse;
-	size_t limit = budget_part(m->config.budget);
+	size_t inuse = bufpool_inuse(m->config.pool);
+	size_t limit = m->config.budget->limit;
 	size_t chunk = inuse > limit / 4 * 3 ? LAST_CHUNK : TIGHT_CHUNK;
 
 	return inuse > limit / 2 && most > chunk ? chunk : most;

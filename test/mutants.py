@@ -309,6 +309,18 @@ MUTANTS = [
      "	       load.streams == 0;", "	       load.streams < 2;",
      E2E + "test_pool.py::"
      "test_a_connection_with_streams_leaves_when_they_have_ended"),
+    ("new-streams-in-the-lane-with-bulk", "modes/lane.c",
+     "		if (burden(l) < least &&", "		if (burden(l) > least &&",
+     E2E + "test_lanes.py::test_what_is_opened_beside_bulk_goes_elsewhere"),
+    ("lanes-never-sleep", "modes/lane.c",
+     "		if (l->awake && unused && l->unused)", "		if (0)",
+     E2E + "test_lanes.py::"
+     "test_when_the_bulk_has_ended_the_first_is_used_again"),
+    ("grace-is-for-the-first-worker", "modes/service.c",
+     "	return s->waiting || s->ops->busy(s->ctx, 0);",
+     "	return s->ops->busy(s->ctx, 0);",
+     E2E + "test_lanes.py::"
+     "test_who_has_asked_for_nothing_does_not_end_the_others"),
 ]
 
 

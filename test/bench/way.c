@@ -8,7 +8,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-
 bool send_all(int fd, const void *p, size_t n)
 {
 	const uint8_t *at = p;

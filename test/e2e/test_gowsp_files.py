@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """gowsp's own files, wspc.json and wsps.json, as its README has them."""
 import json
+import socket
 import time
 
 import pytest
@@ -114,6 +115,22 @@ def test_several_entries_all_run(start, write):
     assert client.stop() == 0
     assert [s.stop() for s in servers] == [0, 0]
     assert 'client 2: "remote" 1: ' in client.log()
+
+
+def test_one_password_is_for_all_entries(start, write):
+    ports = [free_port(), free_port()]
+    config = write("wspc.json", {"client": [
+        {"server": "ws://127.0.0.1:9/", "dynamic": [f"socks5://127.0.0.1:{p}"]}
+        for p in ports]})
+    client = start("client", "--config", config, "--proxy-auth", "me:secret")
+    for _ in ports:
+        client.expect("listening")
+    for p in ports:
+        for password, answer in ((b"secret", 0), (b"wrong!", 1)):
+            s = socket.create_connection(("127.0.0.1", p), 20)
+            s.sendall(b"\5\1\2\1\2me\6" + password)
+            assert recv_exact(s, 4) == bytes([5, 2, 1, answer])
+    assert client.stop() == 0
 
 
 def test_a_wrong_token_of_one_entry_ends_all(start, write):

@@ -2,6 +2,7 @@
 """wsp client --workers: what is opened beside bulk has a thread and a
 connection of its own."""
 import contextlib
+import os
 import resource
 import socket
 import time
@@ -215,6 +216,44 @@ def test_users_are_known_on_both(start, tmp_path):
         bulk.close()
         assert c.log().count("HUP: read again") == 1
     assert c.stop() == 0 and server.stop() == 0
+
+
+def test_users_from_a_pipe(start):
+    """Which can be read only once."""
+    users, write = os.pipe()
+    with open(write, "wb") as f:
+        f.write(b"me:" + run("openssl", "passwd", "-6", "secret").stdout)
+    c = start("client", "--socks", "0", "--workers", "3", "--server",
+              "ws://127.0.0.1:9", "--proxy-users", f"/dev/fd/{users}",
+              pass_fds=[users])
+    os.close(users)
+    c.wait_log("1 users in")
+    c.wait_log("3 workers")
+    assert c.stop() == 0
+
+
+def test_who_has_asked_for_nothing_does_not_end_the_others(start):
+    """TERM drops him; what runs on the other lane has --grace."""
+    server, c = native_pair(start, "--grace", "20")
+    with Target(pump) as far, Target(echo_handler) as echo:
+        bulk = bulk_beside(c, far)
+        app = socks_connect(c.addr("socks"), echo.addr)
+        app.sendall(b"before")
+        assert recv_exact(app, 6) == b"before"
+        bulk.close()
+        c.wait_log(" to 127.0.0.1:%d: " % far.addr[1])  # it has ended
+        mute = socket.create_connection(c.addr("socks"), 20)
+        mute.sendall(b"\5")
+        time.sleep(0.2)
+        c.process.terminate()
+        c.wait_log("stopping")
+        with contextlib.suppress(ConnectionResetError):
+            assert mute.recv(1) == b""
+        app.sendall(b"after")
+        assert recv_exact(app, 5) == b"after"
+        app.close()
+        assert c.process.wait(10) == 0
+    assert server.stop() == 0
 
 
 def test_a_new_token_is_for_both(start, tmp_path):
