@@ -68,8 +68,8 @@ def test_new_streams_go_elsewhere_and_old_ones_go_on(make, connections):
             if worn in p.client.log():
                 break
         p.client.wait_log(worn)
-        if connections == 1:
-            p.client.wait_log("one more connection: 2")
+        # until it is there, the worn one is better than none
+        p.client.wait_log("one more connection: ")
         new = socks_connect(p.socks, t.addr)
         exchange(old, 4 * RECORD, 3)
         exchange(new, RECORDS * RECORD // 2, 4)

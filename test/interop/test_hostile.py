@@ -65,7 +65,7 @@ class Healthy:
 def town(pair):
     """A server with a token, a client of it, and a healthy stream."""
     p = pair(server=("--token", TOKEN, "--allow", "loopback"),
-             client=("--token", TOKEN))
+             client=("--token", TOKEN, "--workers", "1"))
     p.healthy = Healthy(p.socks)
     p.healthy.progress()
     yield p
@@ -234,6 +234,14 @@ def mutes(addr, _):
         s.close()
 
 
+def nothing(addr, source):
+    """Only what any process does that needs a processor: to compare with."""
+    del addr, source
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        pass
+
+
 def unread(addr, source):
     """Sources that send without end, on streams that nobody reads."""
     t = native.dial(addr, TOKEN, window=MIB)
@@ -256,7 +264,7 @@ def attack_on(attack, *args):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("attack", [pings, bad_frames, mutes, unread])
+@pytest.mark.parametrize("attack", [nothing, pings, bad_frames, mutes, unread])
 def test_what_a_healthy_stream_feels(town, attack):
     """The attacker is a process of its own, and needs a processor, too."""
     with Target(flood) as source:
