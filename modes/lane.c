@@ -200,12 +200,13 @@ bool lane_busy(const struct lanes *all, unsigned int n)
 
 void lane_stop(struct lanes *all, unsigned int n, enum reason why)
 {
-	struct lane *l = &all->at[n];
+	struct lane *l;
 
-	if (n == 0)
-		deadline_clear(&all->review);
 	if (n >= all->count)
 		return;
+	l = &all->at[n];
+	if (n == 0)
+		deadline_clear(&all->review);
 	sessions_drop(&l->sessions, why);
 	link_stop(&l->link, why);
 	deadline_clear(&l->look);

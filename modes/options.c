@@ -316,7 +316,8 @@ static const struct opt_row rows[] = {
 		 "while that carries bulk over a short way the next one for "
 		 "what is opened then, with a connection of its own, so that "
 		 "it does not wait for a processor; with --connections N it "
-		 "has one. The limit of descriptors is divided evenly.",
+		 "has one. The limit of descriptors is divided evenly; where "
+		 "it is low, there are fewer by default.",
 	 .set = set_workers},
 	{.name = "user",
 	 .arg = OPT_REQUIRED,

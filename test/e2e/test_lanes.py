@@ -183,38 +183,49 @@ def write_user(path, password):
     path.write_bytes(b"me:" + run("openssl", "passwd", "-6", password).stdout)
 
 
+def signed_in(c, target, password):
+    """A stream to target, or None: the password is wrong."""
+    s = socket.create_connection(c.addr("socks"), 30)
+    s.sendall(b"\5\1\2\1\2me" + bytes([len(password)]) + password)
+    if recv_exact(s, 4)[3]:
+        return None
+    s.sendall(socks_request(target.addr))
+    assert socks_reply(s)[0] == 0
+    return s
+
+
+def works(c, target, password):
+    with contextlib.suppress(ConnectionResetError):
+        s = signed_in(c, target, password)
+        if s:
+            s.sendall(b"hello")
+            return recv_exact(s, 5) == b"hello"
+    return False
+
+
 def test_users_are_known_on_both(start, tmp_path):
     users = tmp_path / "users"
     write_user(users, "secret")
     server, c = native_pair(start, "--proxy-users", users)
-
-    def connect(target, password=b"secret"):
-        s = socket.create_connection(c.addr("socks"), 30)
-        s.sendall(b"\5\1\2\1\2me" + bytes([len(password)]) + password)
-        if recv_exact(s, 4)[3]:
-            return None
-        s.sendall(socks_request(target.addr))
-        assert socks_reply(s)[0] == 0
-        return s
-
-    def works(password):
-        with contextlib.suppress(ConnectionResetError):
-            s = connect(echo, password)
-            if s:
-                s.sendall(b"hello")
-                return recv_exact(s, 5) == b"hello"
-        return False
-
     with Target(pump) as far, Target(echo_handler) as echo:
-        bulk = download(connect(far), c)
-        assert works(b"secret") and not works(b"wrong")
+        bulk = download(signed_in(c, far, b"secret"), c)
+        assert works(c, echo, b"secret") and not works(c, echo, b"wrong")
         write_user(users, "another")
         c.process.send_signal(1)
         c.wait_log("HUP: read again")
-        until(lambda: works(b"another"))
-        assert not works(b"secret")
+        until(lambda: works(c, echo, b"another"))
+        assert not works(c, echo, b"secret")
         bulk.close()
         assert c.log().count("HUP: read again") == 1
+    assert c.stop() == 0 and server.stop() == 0
+
+
+def test_the_one_user_is_known_on_both(start):
+    server, c = native_pair(start, "--proxy-auth", "me:secret")
+    with Target(pump) as far, Target(echo_handler) as echo:
+        bulk = download(signed_in(c, far, b"secret"), c)
+        assert works(c, echo, b"secret") and not works(c, echo, b"wrong")
+        bulk.close()
     assert c.stop() == 0 and server.stop() == 0
 
 
