@@ -70,14 +70,18 @@ static void grow_window(struct stream *s)
 	stream_give(s);
 }
 
-/* A window that has more than its share, since others have grown, gives back
- * less credit than it could. Returns by how much it has shrunk. */
+/* Once next to nothing is left for others, a window that has more than its
+ * share gives back less credit than it could. Not before: many that have grown
+ * a little, or stand still, do not need what it has. Returns by how much it has
+ * shrunk. */
 static uint32_t shrink(struct stream *s, uint32_t back)
 {
+	const struct budget *b = s->mux->config.budget;
 	uint32_t share = fair_share(s);
 	uint32_t n = s->win.size > share ? s->win.size - share : 0;
+	size_t most = growth_limit(b);
 
-	if (!s->grown)
+	if (!s->grown || b->extra <= most - most / 16)
 		return 0;
 	if (n > back)
 		n = back;

@@ -8,8 +8,8 @@
  * of credit costs time. Of a large one it is an eighth: over a long way at most
  * size - lump can be on its way. A window grows only when the
  * sender says that it is blocked by it (docs/protocol.md, CREDIT) while the
- * reader keeps up and has consumed a window of this size, by a factor of four:
- * 64 KiB become 64 MiB in five round trips.
+ * reader keeps up and has consumed a window of this size, by a factor of eight:
+ * 64 KiB become 64 MiB in four round trips.
  *
  *	size = credit + held + consumed, held: received and still here
  */
@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define WINDOW_MAX  (64u * 1024 * 1024)
-#define WINDOW_STEP 4                  /* factor of growth */
+#define WINDOW_STEP 8                  /* factor of growth */
 #define WINDOW_LUMP (2u * 1024 * 1024) /* half a window, up to this */
 
 struct window {
