@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -121,7 +120,7 @@ static void adapt(struct conn *c)
 	bool light = worker_is_light(c->w);
 
 	if (c->bulk && c->light != light && is_tcp(c))
-		socket_shallow(&c->h.tcp, light, c->loopback);
+		socket_shallow(&c->h.tcp, light);
 	c->light = c->bulk && light;
 }
 
@@ -133,9 +132,7 @@ static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *out)
 	size_t size;
 
 	(void)hint;
-	adapt(c);
-	size = c->light ? PACE_LIGHT : c->hint;
-	size = size < c->max ? size : c->max;
+	size = c->hint < c->max ? c->hint : c->max;
 	*out = uv_buf_init(NULL, 0);
 	/* One read a turn: what it brought must be able to leave first. */
 	if (size == 0 || c->read_turn == c->w->turn)
@@ -489,6 +486,8 @@ static struct conn *conn_new(struct worker *w, unsigned int family)
 
 static void conn_opened(struct conn *c)
 {
+	uv_os_fd_t fd;
+
 	c->state = OPEN;
 	if (!is_tcp(c)) {
 		socket_credentials(&c->h.pipe, c->peer);
@@ -496,8 +495,8 @@ static void conn_opened(struct conn *c)
 	}
 	uv_tcp_nodelay(&c->h.tcp, 1);
 	c->loopback = socket_peer(&c->h.tcp, c->peer);
-	if (c->loopback)
-		socket_unpace(&c->h.tcp);
+	if (c->loopback && uv_fileno(&c->h.handle, &fd) == 0)
+		socket_unpace(fd);
 	socket_bound(&c->h.tcp, c->bound);
 }
 
@@ -521,6 +520,7 @@ static void on_connect(uv_connect_t *req, int err)
 struct end *conn_dial(struct worker *w, const struct sockaddr *sa,
 		      const struct end_events *events, void *user, int *err)
 {
+	uv_os_fd_t fd;
 	struct conn *c;
 
 	*err = UV_EMFILE;
@@ -532,6 +532,8 @@ struct end *conn_dial(struct worker *w, const struct sockaddr *sa,
 		return NULL;
 	end_use(&c->end, events, user);
 	*err = socket_linger(&c->h.tcp, true);
+	if (socket_is_loopback(sa) && uv_fileno(&c->h.handle, &fd) == 0)
+		socket_unpace(fd);
 	if (!*err)
 		*err = uv_tcp_connect(&c->connect, &c->h.tcp, sa, on_connect);
 	if (*err) {
@@ -596,5 +598,5 @@ void conn_bulk(struct end *e, unsigned int ms)
 	c->bulk = true;
 	c->hint = PACE_BULK;
 	if (is_tcp(c))
-		socket_tunnel(&c->h.tcp, ms);
+		socket_tunnel(&c->h.tcp, ms, c->loopback);
 }

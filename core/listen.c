@@ -12,6 +12,7 @@
 
 #include "core/conn.h"
 #include "core/log.h"
+#include "core/socket.h"
 #include "proto/container.h"
 
 #define BACKLOG 1024
@@ -181,6 +182,8 @@ static int bind_to(struct listener *l, const struct sockaddr *sa, socklen_t len)
 	     setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no))) ||
 	    bind(l->fd, sa, len))
 		return uv_translate_sys_error(errno);
+	if (socket_is_loopback(sa))
+		socket_unpace(l->fd);
 	return 0;
 }
 

@@ -12,8 +12,9 @@
 #include "core/netwatch.h"
 
 #define SHALLOW_UNSENT (64 * 1024)
-#define SHALLOW_WINDOW (128 * 1024)
 #define DEEP           (1 << 30) /* no limit of ours */
+/* What the kernel allows to everybody, and doubles: a step of bulk. */
+#define LOCAL_RECEIVE 212992
 
 enum reason socket_reason(int err)
 {
@@ -78,16 +79,17 @@ static void name_of(const struct sockaddr_storage *sa, char out[SOCKET_NAME])
 		 port);
 }
 
-static bool is_loopback(const struct sockaddr_storage *sa)
+bool socket_is_loopback(const struct sockaddr *sa)
 {
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)sa;
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
 
-	if (sa->ss_family == AF_INET)
+	if (sa->sa_family == AF_INET)
 		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
-	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
-	       (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) &&
-		v6->sin6_addr.s6_addr[12] == 127);
+	return sa->sa_family == AF_INET6 &&
+	       (IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
+		(IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) &&
+		 v6->sin6_addr.s6_addr[12] == 127));
 }
 
 bool socket_peer(const uv_tcp_t *h, char out[SOCKET_NAME])
@@ -99,7 +101,7 @@ bool socket_peer(const uv_tcp_t *h, char out[SOCKET_NAME])
 	if (uv_tcp_getpeername(h, (struct sockaddr *)&sa, &len))
 		return false;
 	name_of(&sa, out);
-	return is_loopback(&sa);
+	return socket_is_loopback((const struct sockaddr *)&sa);
 }
 
 void socket_bound(const uv_tcp_t *h, char out[SOCKET_NAME])
@@ -122,41 +124,37 @@ bool socket_path(const uv_tcp_t *h, struct netpath *out)
 	       uv_tcp_getpeername(h, (struct sockaddr *)&out->peer, &peer) == 0;
 }
 
-void socket_tunnel(const uv_tcp_t *h, unsigned int ms)
+void socket_tunnel(const uv_tcp_t *h, unsigned int ms, bool loopback)
 {
+	const int receive = LOCAL_RECEIVE;
 	const char *control = getenv("WSP_TEST_CONGESTION");
 	uv_os_fd_t fd;
 
 	if (uv_fileno((const uv_handle_t *)h, &fd))
 		return;
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+	if (loopback)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive,
+			   sizeof(receive));
 	if (control)
 		setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, control,
 			   (socklen_t)strlen(control));
 }
 
-void socket_unpace(const uv_tcp_t *h)
+void socket_unpace(int fd)
 {
-	uv_os_fd_t fd;
-
 	/* always there, and allowed to everybody; it works without, too */
-	if (uv_fileno((const uv_handle_t *)h, &fd) == 0)
-		setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+	setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
 }
 
-void socket_shallow(const uv_tcp_t *h, bool on, bool loopback)
+void socket_shallow(const uv_tcp_t *h, bool on)
 {
 	int unsent = on ? SHALLOW_UNSENT : DEEP;
-	int window = on ? SHALLOW_WINDOW : DEEP;
 	uv_os_fd_t fd;
 
-	if (uv_fileno((const uv_handle_t *)h, &fd))
-		return;
-	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
-	/* elsewhere a window must hold what a round trip carries */
-	if (loopback)
-		setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &window,
-			   sizeof(window));
+	if (uv_fileno((const uv_handle_t *)h, &fd) == 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent,
+			   sizeof(unsent));
 }
 
 void socket_credentials(const uv_pipe_t *h, char out[SOCKET_NAME])

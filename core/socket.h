@@ -28,14 +28,22 @@ struct netpath;
 /* The addresses of both sides. False: it has none. */
 bool socket_path(const uv_tcp_t *h, struct netpath *out);
 /* A tunnel's: give up when sent bytes stay unacknowledged for ms milliseconds.
+ * From this machine little is received before it is read: what waits there
+ * would be megabytes, and small streams behind it. Over a network a window
+ * must hold what a round trip carries.
  * $WSP_TEST_CONGESTION, for tests: with that congestion control. */
-void socket_tunnel(const uv_tcp_t *h, unsigned int ms);
+void socket_tunnel(const uv_tcp_t *h, unsigned int ms, bool loopback);
+/* Of this machine? */
+bool socket_is_loopback(const struct sockaddr *sa);
 /* No pacing: between two sockets of one machine there is nothing to pace, and
- * the timers of bbr cost a fifth of a relay's time. */
-void socket_unpace(const uv_tcp_t *h);
-/* Let little wait inside the kernel, in both directions, or as much as it
- * likes. What is on its way over a network is not limited. */
-void socket_shallow(const uv_tcp_t *h, bool on, bool loopback);
+ * its timers cost a fifth of a relay's time and more. A socket that has been
+ * connected while bbr was in force paces for ever: to be called before, or of
+ * a listener, whose connections inherit it. Behind one for all addresses it
+ * comes too late, and saves less. */
+void socket_unpace(int fd);
+/* Let little wait inside the kernel that has not been sent, or as much as it
+ * likes. What is on its way is not limited. */
+void socket_shallow(const uv_tcp_t *h, bool on);
 /* "unix:pid=PID,uid=UID": who has connected. */
 void socket_credentials(const uv_pipe_t *h, char out[SOCKET_NAME]);
 /* Has the peer reset the connection? 0, or a libuv code: UV_EPIPE if its FIN

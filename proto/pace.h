@@ -2,8 +2,9 @@
 /*
  * What all muxes and sockets of a worker share, so that bulk in one tunnel
  * makes room for small streams in another: until when small streams count as
- * alive. While they do, all takes smaller steps, since a small stream waits
- * behind those that have begun.
+ * alive. While they do, all is sent in smaller steps, since a small stream
+ * waits behind those that have begun. What a tunnel has received is read as
+ * fast as it can be: it is in front of them already.
  *
  * Larger steps than PACE_BULK fall out of the processor's cache before they
  * are used; much smaller ones are more wake-ups (docs/performance.md).

@@ -2,8 +2,10 @@
 """A listener when the process has no descriptor left."""
 import contextlib
 import os
+import re
 import resource
 import socket
+import subprocess
 import time
 from multiprocessing.connection import wait as readable
 
@@ -63,4 +65,25 @@ def test_without_any_the_loop_sleeps(start, end):
         if end == "more":
             limit(server, 1000)
             assert served(s)
+    assert server.stop() == 0
+
+
+def test_nothing_is_paced_on_this_machine(start):
+    """Where bbr is the usual congestion control, its timers would cost more
+    than the copying, and megabytes would wait in front of small streams."""
+    server = start("server", "--listen", "127.0.0.1:0", "--token", "secret",
+                   "--allow", "loopback").ready()
+    port = server.addr("ws")[1]
+    client = start("client", "--server", f"ws://127.0.0.1:{port}", "--token",
+                   "secret", "--socks", "127.0.0.1:0").ready()
+    client.wait_log("tunnel up")
+    found = subprocess.run(
+        ["ss", "-tnmiHO", "state", "established",
+         f"( sport = {port} or dport = {port} )"], stdout=subprocess.PIPE,
+        text=True, check=True).stdout.splitlines()
+    assert len(found) == 2
+    for line in found:
+        assert " reno " in line, line
+        assert re.search(r"\brb425984\b", line), line
+    assert client.stop() == 0
     assert server.stop() == 0
