@@ -6,16 +6,14 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "core/intake.h"
+#include "core/pour.h"
 #include "core/socket.h"
-#include "proto/buf.h"
 #include "proto/container.h"
 
-#define READ_FIRST  4096  /* the size of a conn's first read */
-#define READ_STEP   8     /* a full read makes the next this much larger */
 #define WATCH_MS    15000 /* between looks at a half-closed socket */
 #define DESERTED_MS 60000 /* the same, of a Unix socket */
 #define UNHEARD_MS  2000  /* for a last word that has left this process */
-#define GATHER      64    /* pieces in one write */
 #define WRITE_BUFS  4     /* what a uv_write_t holds without malloc */
 
 enum conn_state { OPENING, OPEN, CLOSING };
@@ -35,24 +33,22 @@ struct conn {
 	struct flusher flusher;
 	struct deadline watch; /* behind eof */
 	enum conn_state state;
-	bool reading;       /* uv_read_start() is in force */
-	bool bulk;          /* reads into the worker's scratch memory */
-	bool loopback;      /* the peer is on this machine */
-	bool light;         /* of bulk: small streams are alive */
-	bool writing;       /* write is in use, for the bufs in sent */
-	bool full;          /* send() has returned 0 */
-	bool fin;           /* fin() was called */
-	bool fin_sent;      /* and the shutdown is done */
-	bool fin_told;      /* and flushed() was called */
-	bool eof;           /* eof() was called */
-	int failed;         /* a libuv code to be told to the user */
+	bool reading;  /* uv_read_start() is in force */
+	bool loopback; /* the peer is on this machine */
+	bool light;    /* of a tunnel: small streams are alive */
+	bool writing;  /* write is in use, for the bufs in sent */
+	bool full;     /* send() has returned 0: ready() is due */
+	bool empty;    /* aside_now() has: when nothing waits any more */
+	bool fin;      /* fin() was called */
+	bool fin_sent; /* and the shutdown is done */
+	bool fin_told; /* and flushed() was called */
+	bool eof;      /* eof() was called */
+	int failed;    /* a libuv code to be told to the user */
+	struct intake in;
 	size_t max;         /* what the user wants of one read */
-	size_t hint;        /* what the next read will probably bring */
-	uint64_t read_turn; /* of the last read */
 	uint64_t stop_turn; /* in which max became 0 */
 	size_t gone;        /* bytes written, not yet told by sent() */
 	size_t owed;        /* bytes read that have not left the process */
-	struct buf *rbuf;   /* handed to libuv for the next read */
 	struct bufq queue;  /* waiting for write */
 	struct bufq sent;   /* owned by write */
 	char peer[SOCKET_NAME];
@@ -80,7 +76,7 @@ static void on_close(uv_handle_t *h)
 	deadline_clear(&c->watch);
 	bufq_clear(&c->sent);
 	bufq_clear(&c->queue);
-	buf_free(c->rbuf);
+	intake_done(&c->in);
 	free(c);
 }
 
@@ -97,9 +93,9 @@ static void conn_drop(struct end *e, enum reason why)
 {
 	struct conn *c = conn_of(e);
 
-	/* TCP has one way to say why: a reset. Nothing is wrong behind both
-	 * ends, or if all was sent and the user wants no more: the kernel goes
-	 * on with what it holds, which may be megabytes, and then the end. */
+	/* TCP has one way to say why: a reset. Behind both ends, or if all was
+	 * sent and the user wants no more, the kernel goes on with what it
+	 * holds, which may be megabytes, and then the end. */
 	if (c->state == OPEN && c->fin_sent && is_tcp(c) &&
 	    (c->eof || why == REASON_DONE))
 		socket_linger(&c->h.tcp, false);
@@ -119,9 +115,9 @@ static void adapt(struct conn *c)
 {
 	bool light = worker_is_light(c->w);
 
-	if (c->bulk && c->light != light && is_tcp(c))
+	if (c->in.bulk && c->light != light && is_tcp(c))
 		socket_shallow(&c->h.tcp, light);
-	c->light = c->bulk && light;
+	c->light = c->in.bulk && light;
 }
 
 /* Reading. */
@@ -129,28 +125,50 @@ static void adapt(struct conn *c)
 static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *out)
 {
 	struct conn *c = container_of(h, struct conn, h);
-	size_t size;
 
 	(void)hint;
-	size = c->hint < c->max ? c->hint : c->max;
 	*out = uv_buf_init(NULL, 0);
-	/* One read a turn: what it brought must be able to leave first. */
-	if (size == 0 || c->read_turn == c->w->turn)
+	c->in.splicing = false;
+	if (!c->max || !intake_may(&c->in))
 		return;
-	if (c->bulk) {
-		*out = uv_buf_init((char *)c->w->scratch, (unsigned)size);
-		return;
-	}
-	c->rbuf = buf_new(&c->w->pool, size);
-	if (c->rbuf)
-		*out = uv_buf_init((char *)buf_ptr(c->rbuf), (unsigned)size);
+	c->in.splicing = intake_aside(&c->in);
+	if (!c->in.splicing)
+		*out = intake_memory(&c->in, c->max);
+	else if (c->in.aside)
+		c->end.events->near(&c->end);
+}
+
+static void deliver(struct conn *c, struct buf *b)
+{
+	struct bufq q;
+
+	bufq_init(&q);
+	bufq_put(&q, b);
+	c->owed += b->len;
+	c->end.events->data(&c->end, &q);
+}
+
+static void read_aside(struct conn *c)
+{
+	struct buf b;
+	ssize_t n = intake_splice(&c->in, &c->h.handle, c->max, &b);
+
+	if (n > 0)
+		deliver(c, &b);
+	else if (n < 0)
+		conn_fail(c, (int)n);
+	splice_clear(&c->w->splice);
 }
 
 /* libuv was given no memory: the user wants nothing, or not in this turn, or
  * there is none. Only a pause that outlasts a turn is worth system calls. */
 static void read_nothing(struct conn *c)
 {
-	if (c->max && c->read_turn != c->w->turn) {
+	if (c->in.splicing && c->max) {
+		read_aside(c);
+		return;
+	}
+	if (c->max && intake_may(&c->in)) {
 		conn_fail(c, UV_ENOMEM); /* it would be asked again at once */
 		return;
 	}
@@ -158,31 +176,6 @@ static void read_nothing(struct conn *c)
 		return;
 	uv_read_stop(&c->h.stream);
 	c->reading = false;
-}
-
-static void read_data(struct conn *c, size_t n, size_t asked)
-{
-	struct bufq q;
-	struct buf lent, *b = c->rbuf;
-
-	bufq_init(&q);
-	c->read_turn = c->w->turn;
-	c->owed += n;
-	if (c->bulk) {
-		b = &lent;
-		buf_lend(b, c->w->scratch, n);
-	} else {
-		c->rbuf = NULL;
-		b->len = (uint32_t)n;
-		if (n == asked && asked == c->hint && c->hint < PACE_BULK)
-			c->hint *= READ_STEP;
-		else if (n < c->hint / READ_STEP && c->hint > READ_FIRST)
-			c->hint /= READ_STEP;
-		if (c->hint > PACE_BULK)
-			c->hint = PACE_BULK;
-	}
-	bufq_put(&q, b);
-	c->end.events->data(&c->end, &q);
 }
 
 static void on_watch(struct deadline *d);
@@ -236,15 +229,15 @@ static void read_eof(struct conn *c)
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
 	struct conn *c = container_of(s, struct conn, h);
+	struct buf lent;
 
 	if (c->state == CLOSING)
 		return;
 	if (n > 0) {
-		read_data(c, (size_t)n, buf->len);
+		deliver(c, intake_take(&c->in, (size_t)n, buf->len, &lent));
 		return;
 	}
-	buf_free(c->rbuf);
-	c->rbuf = NULL;
+	intake_done(&c->in);
 	if (n == UV_ENOBUFS) {
 		read_nothing(c);
 	} else if (n == UV_EOF) {
@@ -284,38 +277,10 @@ static void conn_left(struct end *e, size_t n)
 
 /* Writing. */
 
-static unsigned int gather(const struct bufq *q, uv_buf_t *v, unsigned int max)
-{
-	unsigned int n = 0;
-
-	for (const struct buf *b = q->head; b && n < max; b = b->next)
-		v[n++] = uv_buf_init((char *)buf_ptr(b), b->len);
-	return n;
-}
-
 /* Write from the front of q what the socket takes now. */
 static void write_now(struct conn *c, struct bufq *q)
 {
-	uv_buf_t v[GATHER];
-	int n;
-
-	while (q->head) {
-		size_t offered = 0;
-		unsigned int count = gather(q, v, GATHER);
-
-		for (unsigned int i = 0; i < count; i++)
-			offered += v[i].len;
-		n = uv_try_write(&c->h.stream, v, count);
-		if (n < 0) {
-			if (n != UV_EAGAIN)
-				c->failed = n;
-			return;
-		}
-		c->gone += (size_t)n;
-		bufq_pull(q, (size_t)n);
-		if ((size_t)n < offered)
-			return;
-	}
+	c->failed = pour(&c->h.stream, q, &c->gone);
 }
 
 static void on_shutdown(uv_shutdown_t *req, int err)
@@ -337,7 +302,7 @@ static void on_write(uv_write_t *req, int err);
 static void write_later(struct conn *c)
 {
 	uv_buf_t v[WRITE_BUFS];
-	unsigned int n = gather(&c->queue, v, WRITE_BUFS);
+	unsigned int n = pour_gather(&c->queue, v, WRITE_BUFS);
 
 	for (unsigned int i = 0; i < n; i++)
 		bufq_put(&c->sent, bufq_get(&c->queue));
@@ -387,6 +352,8 @@ static bool drained(const struct conn *c)
 {
 	size_t ahead = worker_ahead(c->w, c->light);
 
+	if (c->empty)
+		return !c->writing && !c->queue.head;
 	return room(c) >= (ahead < AHEAD_MAX ? 1 : AHEAD_MAX / 2);
 }
 
@@ -405,7 +372,7 @@ static size_t conn_send(struct end *e, struct bufq *q)
 	if (c->queue.head)
 		conn_pump(c);
 	worker_flush(c->w, &c->flusher);
-	c->full = room(c) == 0;
+	c->full = c->empty || room(c) == 0;
 	return room(c);
 }
 
@@ -443,6 +410,7 @@ static void on_flush(struct flusher *f)
 		conn_fail(c, c->failed);
 	} else if (c->full && drained(c)) {
 		c->full = false;
+		c->empty = false;
 		up->ready(&c->end, room(c));
 	} else {
 		flusher_clear(f);
@@ -453,12 +421,43 @@ static void on_flush(struct flusher *f)
 	}
 }
 
+static bool conn_takes_aside(const struct end *e)
+{
+	(void)e;
+	return true;
+}
+
+static bool conn_aside_now(struct end *e)
+{
+	struct conn *c = conn_of(e);
+
+	if (!c->writing && !c->queue.head)
+		return true;
+	c->full = c->empty = true;
+	return false;
+}
+
+static void conn_give_aside(struct end *e)
+{
+	conn_of(e)->in.aside = true;
+}
+
+static void conn_expect(struct end *e, size_t head, uint64_t aside)
+{
+	conn_of(e)->in.head = head;
+	conn_of(e)->in.beside = aside;
+}
+
 static const struct end_ops conn_ops = {
 	.send = conn_send,
 	.fin = conn_fin,
 	.read = conn_read,
 	.left = conn_left,
 	.drop = conn_drop,
+	.takes_aside = conn_takes_aside,
+	.aside_now = conn_aside_now,
+	.give_aside = conn_give_aside,
+	.expect = conn_expect,
 };
 
 /* Making one. */
@@ -475,8 +474,7 @@ static struct conn *conn_new(struct worker *w, unsigned int family)
 		return NULL;
 	}
 	c->end.ops = &conn_ops;
-	c->hint = READ_FIRST;
-	c->read_turn = w->turn - 1;
+	intake_init(&c->in, w);
 	c->flusher.flush = on_flush;
 	bufq_init(&c->queue);
 	bufq_init(&c->sent);
@@ -595,8 +593,8 @@ void conn_bulk(struct end *e, unsigned int ms)
 {
 	struct conn *c = conn_of(e);
 
-	c->bulk = true;
-	c->hint = PACE_BULK;
+	c->in.bulk = true;
+	c->in.hint = PACE_BULK;
 	if (is_tcp(c))
 		socket_tunnel(&c->h.tcp, ms, c->loopback);
 }

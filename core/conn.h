@@ -45,9 +45,10 @@ const char *conn_bound(struct end *e);
 bool conn_path(struct end *e, struct netpath *out);
 /* TCP keepalive after so many idle seconds; 0: none. None to loopback. */
 void conn_keepalive(struct end *e, unsigned int seconds);
-/* For a tunnel's socket: read a step of proto/pace.h at once into lent memory,
- * hold little while small streams are alive, and give up when sent bytes stay
- * unacknowledged for ms milliseconds. */
+/* For a tunnel's socket that is OPEN: read a step of proto/pace.h at once into
+ * lent memory, hold little while small streams are alive, and little that has
+ * not been read if the peer is on this machine, and give up when sent bytes
+ * stay unacknowledged for ms milliseconds. */
 void conn_bulk(struct end *e, unsigned int ms);
 
 #endif

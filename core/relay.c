@@ -119,6 +119,19 @@ static void on_data(struct end *e, struct bufq *q)
 	read_side(r, i);
 }
 
+/* It would have to be copied, for side !i has no room: better let it wait where
+ * it is. */
+static void on_near(struct end *e)
+{
+	struct relay *r = e->user;
+	int i = side_of(e);
+
+	if (end_aside_now(r->side[!i]))
+		return;
+	r->room[!i] = 0;
+	read_side(r, i);
+}
+
 static void on_sent(struct end *e, size_t n)
 {
 	struct relay *r = e->user;
@@ -180,6 +193,7 @@ static void on_opened(struct end *e, const char *bound)
 
 static const struct end_events relay_events = {
 	.opened = on_opened,
+	.near = on_near,
 	.data = on_data,
 	.sent = on_sent,
 	.ready = on_ready,
@@ -221,9 +235,12 @@ bool relay_start(struct relays *all, const struct relay_spec *spec)
 		end_use(r->side[i], &relay_events, r);
 		r->room[i] = room(r, i);
 	}
-	for (int i = 0; i < SIDES; i++)
+	for (int i = 0; i < SIDES; i++) {
+		if (end_takes_aside(r->side[!i]))
+			end_give_aside(r->side[i]);
 		if (!r->eof[i])
 			read_side(r, i);
+	}
 	if (spec->over)
 		finish_side(r, 1);
 	return true;

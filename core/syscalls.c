@@ -89,6 +89,7 @@ static const int allowed[] = {
 	SYS_epoll_create1,
 	SYS_eventfd2,
 	SYS_pipe2,
+	SYS_splice,
 #ifdef SYS_epoll_wait
 	SYS_epoll_wait,
 	SYS_poll,

@@ -20,6 +20,7 @@ struct tunnel {
 	const struct tunnel_events *events;
 	void *ctx;
 	bool initiator;
+	bool aside; /* what lies aside can be sent: nothing masks or encrypts */
 	bool native;
 	bool paused;
 	bool bulk, choked; /* what load() was called for */
@@ -94,9 +95,17 @@ static void on_hurry(void *ctx)
 		websocket_pump(t->ws);
 }
 
+static bool on_takes(void *ctx)
+{
+	const struct tunnel *t = ctx;
+
+	return !t->ws || t->closing || websocket_aside_now(t->ws);
+}
+
 static const struct mux_ops mux_ops = {
 	.wake = on_wake,
 	.hurry = on_hurry,
+	.takes = on_takes,
 	.open = on_open,
 };
 
@@ -213,6 +222,7 @@ static void on_opened(void *ctx, const struct upgrade_wsp *peer)
 	if (t->closing)
 		return;
 	if (peer) {
+		config.aside = t->aside;
 		config.credit = peer->window;
 		config.max_data =
 			peer->message >= MUX_MESSAGE_MAX
@@ -235,6 +245,22 @@ static void on_piece(void *ctx, uint8_t *p, size_t n, bool text, bool last)
 	if (!t->mux || t->broken != REASON_DONE || text)
 		return; /* gowsp ignores text as well */
 	t->broken = mux_input(t->mux, p, n, last);
+}
+
+static uint64_t on_passable(void *ctx, uint64_t *got)
+{
+	const struct tunnel *t = ctx;
+
+	return t->mux && t->broken == REASON_DONE ? mux_passable(t->mux, got)
+						  : 0;
+}
+
+static void on_pass(void *ctx, const struct buf *b, bool last)
+{
+	struct tunnel *t = ctx;
+
+	if (t->broken == REASON_DONE)
+		t->broken = mux_pass(t->mux, b, last);
 }
 
 static void on_turn(void *ctx)
@@ -270,6 +296,8 @@ static const struct websocket_ops websocket_ops = {
 	.check = on_check,
 	.opened = on_opened,
 	.piece = on_piece,
+	.passable = on_passable,
+	.pass = on_pass,
 	.turn = on_turn,
 	.pull = on_pull,
 	.closed = on_closed,
@@ -281,9 +309,9 @@ struct tunnel *tunnel_start(struct worker *w, struct end *lower,
 {
 	struct upgrade_wsp offer = our_offer(w);
 	struct websocket_config config = {
-		.role = target ? WS_CLIENT : WS_SERVER,
-		.max_message = MUX_MESSAGE_MAX,
-		.max_fragments = FRAGMENTS_MAX,
+		.ws.role = target ? WS_CLIENT : WS_SERVER,
+		.ws.max_message = MUX_MESSAGE_MAX,
+		.ws.max_fragments = FRAGMENTS_MAX,
 		.offer = &offer,
 	};
 	struct tunnel *t = calloc(1, sizeof(*t));
@@ -293,15 +321,16 @@ struct tunnel *tunnel_start(struct worker *w, struct end *lower,
 		return NULL;
 	}
 	if (target) {
-		config.host = target->host;
-		config.path = target->path;
-		config.token = target->token;
-		config.fields = target->fields;
+		config.ask.host = target->host;
+		config.ask.path = target->path;
+		config.ask.token = target->token ? target->token : "";
+		config.ask.fields = target->fields;
 	}
 	t->w = w;
 	t->events = events;
 	t->ctx = ctx;
 	t->initiator = target != NULL;
+	t->aside = !target && end_takes_aside(lower);
 	t->flusher.flush = on_flush;
 	t->ws = websocket_open(w, lower, &config, &websocket_ops, t);
 	if (t->ws)

@@ -5,15 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/alive.h"
 #include "core/refusal.h"
 #include "proto/container.h"
 
 #define HANDSHAKE_MS   10000
 #define CLOSING_MS     5000 /* without a byte that leaves */
 #define CLOSING_MAX_MS 30000
-#define PING_MS        15000
-#define PING_ALIEN_MS  25000 /* towards gowsp */
-#define DEAD_MS        45000
 #define DETAIL_MAX     128
 #define TURN_MAX       (4 * 1024 * 1024) /* bytes sent in one turn */
 
@@ -30,12 +28,11 @@ struct websocket {
 	struct upgrade_wsp offer;
 	bool negotiate, server;
 	bool paused;
-	bool pinged; /* since last_rx */
-	uint64_t ping_ms;
-	uint64_t last_rx; /* CLOSING: since when */
-	uint64_t last_tx;
-	size_t room;       /* what lower takes */
-	struct bufq early; /* what somebody else has read from it */
+	size_t head; /* of the last frame that was told by pass(), if any */
+	struct alive alive; /* CLOSING: since it was heard */
+	size_t room;        /* what lower takes */
+	bool full;          /* pull nothing until ready() */
+	struct bufq early;  /* what somebody else has read from it */
 	struct penalty penalty;
 	struct flusher flusher;
 	struct deadline deadline;
@@ -69,7 +66,7 @@ static void on_closing_over(struct deadline *d)
 static void start_closing(struct websocket *s)
 {
 	s->state = CLOSING;
-	s->last_rx = worker_now(s->w);
+	alive_heard(&s->alive, s->w);
 	flusher_clear(&s->flusher);
 	deadline_set(s->w, &s->deadline, CLOSING_MS, on_closing_over);
 	end_fin(s->lower);
@@ -78,7 +75,7 @@ static void start_closing(struct websocket *s)
 
 static void send_all(struct websocket *s, struct bufq *q)
 {
-	s->last_tx = worker_now(s->w);
+	s->alive.said = worker_now(s->w);
 	s->room = end_send(s->lower, q);
 }
 
@@ -113,22 +110,24 @@ static size_t send_messages(struct websocket *s)
 	return n;
 }
 
-static void take_early(struct websocket *s);
+static void on_data(struct end *e, struct bufq *q);
 
 static void on_flush(struct flusher *f)
 {
 	struct websocket *s = container_of(f, struct websocket, flusher);
 	/* a small stream should not have to wait for a second write */
 	size_t most = worker_is_light(s->w) ? 1 : TURN_MAX;
+	struct bufq none;
 	size_t n, all = 0;
 
+	bufq_init(&none);
 	if (s->early.head) {
-		take_early(s);
+		on_data(s->lower, &none);
 		return;
 	}
 	if (s->room) /* else Pongs wait here, of which there are few */
 		send_control(s);
-	while (s->room && all < most && (n = send_messages(s)))
+	while (s->room && !s->full && all < most && (n = send_messages(s)))
 		all += n;
 	if (all >= most)
 		worker_flush(s->w, f);
@@ -142,7 +141,7 @@ void websocket_wake(struct websocket *s)
 
 void websocket_pump(struct websocket *s)
 {
-	if (s->state == OPEN && s->room)
+	if (s->state == OPEN && s->room && !s->full)
 		send_messages(s);
 }
 
@@ -156,8 +155,16 @@ void websocket_pause(struct websocket *s, bool on)
 	if (s->state != OPEN || s->paused == on)
 		return;
 	s->paused = on;
-	s->last_rx = worker_now(s->w);
+	s->alive.heard = worker_now(s->w);
 	end_read(s->lower, on ? 0 : BUF_MAX);
+}
+
+bool websocket_aside_now(struct websocket *s)
+{
+	if (s->state != OPEN)
+		return true;
+	s->full = !end_aside_now(s->lower);
+	return s->room && !s->full;
 }
 
 bool websocket_worn(const struct websocket *s)
@@ -181,6 +188,14 @@ void websocket_close(struct websocket *s, enum reason why)
 	start_closing(s);
 }
 
+/* A copy of detail, if there is one: it may be a part of what goes now. */
+static const char *keep(char text[DETAIL_MAX], const char *detail)
+{
+	if (detail)
+		snprintf(text, DETAIL_MAX, "%s", detail);
+	return detail ? text : NULL;
+}
+
 /* The end that the peer, or time, has made. Calls up. */
 static void fail(struct websocket *s, enum reason why, const char *detail)
 {
@@ -188,15 +203,14 @@ static void fail(struct websocket *s, enum reason why, const char *detail)
 	void *ctx = s->ctx;
 	char text[DETAIL_MAX];
 
-	if (detail) /* it may be a part of what goes now */
-		snprintf(text, sizeof(text), "%s", detail);
+	detail = keep(text, detail);
 	if (s->state == OPEN && ws_over(s->ws)) {
 		send_control(s);
 		start_closing(s);
 	} else {
 		websocket_gone(s, why);
 	}
-	ops->closed(ctx, why, detail ? text : NULL);
+	ops->closed(ctx, why, detail);
 }
 
 /* Liveness. */
@@ -204,27 +218,18 @@ static void fail(struct websocket *s, enum reason why, const char *detail)
 static void on_alive_check(struct deadline *d)
 {
 	struct websocket *s = container_of(d, struct websocket, deadline);
-	uint64_t silent = worker_silence(s->w, s->last_rx);
-	/* A peer that only sends hears nothing else for minutes, if its way is
-	 * slow. gowsp had better not be pinged while it sends. */
-	uint64_t mute =
-		s->ping_ms == PING_MS ? worker_since(s->w, s->last_tx) : 0;
+	bool ping;
+	uint64_t ms = alive_look(&s->alive, s->w, s->paused, &ping);
 
-	if (s->paused)
-		silent = 0; /* it is us who do not listen */
-	if (silent >= DEAD_MS) {
+	if (!ms) {
 		fail(s, REASON_DEAD_PEER, NULL);
 		return;
 	}
-	if ((silent >= s->ping_ms && !s->pinged) || mute >= s->ping_ms) {
+	if (ping) {
 		ws_ping(s->ws);
-		s->pinged = silent >= s->ping_ms;
 		worker_flush(s->w, &s->flusher);
-		mute = 0;
 	}
-	silent = (s->pinged ? DEAD_MS : s->ping_ms) - silent;
-	mute = s->ping_ms - mute;
-	deadline_set(s->w, d, silent < mute ? silent : mute, on_alive_check);
+	deadline_set(s->w, d, ms, on_alive_check);
 }
 
 /* The handshake. */
@@ -253,21 +258,11 @@ static void refuse(struct websocket *s, enum reason why, const char *detail)
 	void *ctx = s->ctx;
 	char head[UPGRADE_OUT_MAX], text[DETAIL_MAX];
 
-	if (detail) /* it may be a part of what goes now */
-		snprintf(text, sizeof(text), "%s", detail);
+	detail = keep(text, detail);
 	refusal_start(s->w, s->lower, &s->penalty, head,
 		      upgrade_write_refusal(head, why));
 	websocket_free(s);
-	ops->closed(ctx, why, detail ? text : NULL);
-}
-
-static void accept_request(struct websocket *s)
-{
-	char head[UPGRADE_OUT_MAX];
-
-	send_head(s, head,
-		  upgrade_write_response(head, s->upgrade,
-					 s->negotiate ? &s->offer : NULL));
+	ops->closed(ctx, why, detail);
 }
 
 static const struct upgrade_wsp *peer_offer(const struct websocket *s)
@@ -286,17 +281,21 @@ static const struct upgrade_wsp *peer_offer(const struct websocket *s)
 static bool open_up(struct websocket *s)
 {
 	const struct upgrade_wsp *peer = peer_offer(s);
+	const struct upgrade_wsp *offer = s->negotiate ? &s->offer : NULL;
 	struct upgrade_wsp copy;
+	char head[UPGRADE_OUT_MAX];
 
 	if (s->server)
-		accept_request(s);
+		send_head(s, head,
+			  upgrade_write_response(head, s->upgrade, offer));
 	if (peer)
 		copy = *peer;
 	upgrade_free(s->upgrade);
 	s->upgrade = NULL;
 	s->state = OPEN;
-	s->ping_ms = peer ? PING_MS : PING_ALIEN_MS;
-	deadline_set(s->w, &s->deadline, s->ping_ms, on_alive_check);
+	s->alive.alien = !peer;
+	deadline_set(s->w, &s->deadline, alive_first(&s->alive),
+		     on_alive_check);
 	worker_flush(s->w, &s->flusher);
 	s->ops->opened(s->ctx, peer ? &copy : NULL);
 	return s->state == OPEN;
@@ -373,16 +372,39 @@ static void peer_ended(struct websocket *s)
 }
 
 /* False: s is CLOSING or gone. */
-static bool take(struct websocket *s, uint8_t *p, size_t n)
+static bool take(struct websocket *s, struct buf *b)
 {
+	uint8_t *p = buf_ptr(b);
 	const uint8_t *at = p;
+	size_t n = b->len;
 
+	if (b->aside) {
+		s->ops->pass(s->ctx, b, ws_pass(s->ws, n));
+		return s->state == OPEN;
+	}
 	if (s->state == HANDSHAKE && !take_handshake(s, &at, &n))
 		return false;
 	explicit_bzero(p, (size_t)(at - p)); /* of the handshake: a token */
-	if (n)
-		ws_input(s->ws, p + (at - p), n);
+	ws_input(s->ws, p + (at - p), n);
 	return s->state == OPEN || s->state == HANDSHAKE;
+}
+
+/* In a large message the rest of its data may come aside. What comes behind it
+ * probably has a header of the same size, which is read alone. */
+static void expect(struct websocket *s)
+{
+	uint64_t before, got, n = 0, most = ws_passable(s->ws, &before);
+
+	if (most && s->ops->passable)
+		n = s->ops->passable(s->ctx, &got);
+	if (n > most) /* the message claims more than its frame has */
+		n = most;
+	if (n)
+		s->head = (size_t)(before - got);
+	else if (!ws_between(s->ws))
+		s->head = 0;
+	if (s->head)
+		end_expect(s->lower, n ? 0 : s->head, n);
 }
 
 /* All of a read has been taken. Calls up. */
@@ -396,17 +418,17 @@ static void after_input(struct websocket *s)
 	websocket_wake(s);
 	if (ws_over(s->ws))
 		peer_ended(s);
+	else
+		expect(s);
 }
 
 /* gowsp leaves the connection open: its Close says that it has read all. */
 static void take_last(struct websocket *s, struct bufq *q)
 {
-	bool alien = s->ping_ms == PING_ALIEN_MS;
-
-	for (struct buf *b = q->head; b && alien; b = b->next)
+	for (struct buf *b = q->head; b && s->alive.alien; b = b->next)
 		ws_input(s->ws, buf_ptr(b), b->len);
 	bufq_clear(q);
-	if (alien && ws_heard(s->ws))
+	if (s->alive.alien && ws_heard(s->ws))
 		websocket_gone(s, REASON_DONE);
 }
 
@@ -416,7 +438,6 @@ static void on_data(struct end *e, struct bufq *q)
 	struct bufq all;
 	struct buf *b;
 	bool on = true;
-	size_t n;
 
 	if (s->early.head) {
 		bufq_move(&s->early, q);
@@ -426,30 +447,20 @@ static void on_data(struct end *e, struct bufq *q)
 		take_last(s, q);
 		return;
 	}
-	n = q->bytes;
 	bufq_init(&all); /* pieces point into it until turn() returns */
 	while ((b = bufq_get(q))) {
 		bufq_put(&all, b);
 		if (on)
-			on = take(s, buf_ptr(b), b->len);
+			on = take(s, b);
 	}
 	if (!on) { /* s may be gone */
 		bufq_clear(&all);
 		return;
 	}
-	s->last_rx = worker_now(s->w);
-	s->pinged = false;
-	end_left(e, n);
+	alive_heard(&s->alive, s->w);
+	end_left(e, all.bytes);
 	after_input(s);
 	bufq_clear(&all);
-}
-
-static void take_early(struct websocket *s)
-{
-	struct bufq none;
-
-	bufq_init(&none);
-	on_data(s->lower, &none);
 }
 
 static void on_ready(struct end *e, size_t n)
@@ -457,8 +468,9 @@ static void on_ready(struct end *e, size_t n)
 	struct websocket *s = e->user;
 
 	s->room = n;
+	s->full = false;
 	if (s->state == OPEN) /* the kernel's buffer was full, and drains */
-		s->last_rx = worker_now(s->w);
+		s->alive.heard = worker_now(s->w);
 	websocket_wake(s);
 }
 
@@ -491,7 +503,7 @@ static void on_sent(struct end *e, size_t n)
 
 	(void)n;
 	if (s->state == CLOSING &&
-	    worker_since(s->w, s->last_rx) < CLOSING_MAX_MS)
+	    worker_since(s->w, s->alive.heard) < CLOSING_MAX_MS)
 		deadline_set(s->w, &s->deadline, CLOSING_MS, on_closing_over);
 }
 
@@ -514,19 +526,12 @@ static const struct end_events lower_events = {
 static bool send_request(struct websocket *s,
 			 const struct websocket_config *config)
 {
-	struct upgrade_ask ask = {
-		.host = config->host,
-		.fields = config->fields,
-		.path = config->path,
-		.token = config->plain   ? NULL
-			 : config->token ? config->token
-					 : "",
-		.wsp = config->offer,
-	};
+	struct upgrade_ask ask = config->ask;
 	uint8_t nonce[UPGRADE_NONCE];
 	char head[UPGRADE_OUT_MAX];
 	size_t n;
 
+	ask.wsp = config->offer;
 	if (worker_random(s->w, nonce, sizeof(nonce)))
 		return false;
 	s->upgrade = upgrade_new_client(nonce);
@@ -539,13 +544,9 @@ static bool send_request(struct websocket *s,
 
 static bool start(struct websocket *s, const struct websocket_config *config)
 {
-	struct ws_config ws = {
-		.role = config->role,
-		.max_message = config->max_message,
-		.max_fragments = config->max_fragments,
-		.pool = &s->w->pool,
-	};
+	struct ws_config ws = config->ws;
 
+	ws.pool = &s->w->pool;
 	s->ws = ws_new(&ws, &ws_ops, s);
 	if (!s->ws)
 		return false;
@@ -569,13 +570,13 @@ struct websocket *websocket_open(struct worker *w, struct end *lower,
 	s->lower = lower;
 	s->ops = ops;
 	s->ctx = ctx;
-	s->server = config->role == WS_SERVER;
+	s->server = config->ws.role == WS_SERVER;
 	s->negotiate = config->offer != NULL;
 	if (config->offer)
 		s->offer = *config->offer;
 	bufq_init(&s->early);
 	s->flusher.flush = on_flush;
-	s->last_rx = s->last_tx = worker_now(w);
+	s->alive.heard = s->alive.said = worker_now(w);
 	end_use(lower, &lower_events, s);
 	if (!start(s, config)) {
 		websocket_gone(s, REASON_NO_MEMORY);

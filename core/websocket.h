@@ -9,10 +9,6 @@
  *	CLOSING	   our Close is out; 5 seconds from the last byte that left, 30
  *		   in all
  *	gone	   after closed(), or some time after websocket_close()
- *
- * Liveness: any byte proves life. After 15 seconds of silence a ping goes out
- * (25 towards gowsp, whose pongs may damage its data), after 45 seconds the
- * peer is dead.
  */
 #ifndef CORE_WEBSOCKET_H
 #define CORE_WEBSOCKET_H
@@ -32,6 +28,12 @@ struct websocket_ops {
 	void (*opened)(void *ctx, const struct upgrade_wsp *peer);
 	/* The next n bytes of a message; last: it is complete. */
 	void (*piece)(void *ctx, uint8_t *p, size_t n, bool text, bool last);
+	/* So many of the next bytes of a message could be told by pass();
+	 * *got: bytes before them that were no header of any kind. NULL:
+	 * none. */
+	uint64_t (*passable)(void *ctx, uint64_t *got);
+	/* The next bytes, which lie aside in b, valid until turn() returns. */
+	void (*pass)(void *ctx, const struct buf *b, bool last);
 	/* All pieces of one read have been told; their memory is used again
 	 * when this returns. */
 	void (*turn)(void *ctx);
@@ -43,15 +45,9 @@ struct websocket_ops {
 };
 
 struct websocket_config {
-	enum ws_role role;
-	uint64_t max_message;   /* bytes that we take */
-	uint32_t max_fragments; /* of one message */
-	const char *host;       /* client: as in the URL, with the port */
-	const char *path;       /* client */
-	const char *token;      /* client: sent as gowsp sends it */
-	const char *fields;     /* client: more of the request, or NULL */
+	struct ws_config ws;             /* without its pool */
+	struct upgrade_ask ask;          /* client; its wsp is the offer */
 	const struct upgrade_wsp *offer; /* ours; NULL: do not negotiate */
-	bool plain; /* client: no header that RFC 6455 does not know */
 };
 
 /* Over lower, which is OPEN and taken. config is copied, its texts must
@@ -70,6 +66,9 @@ void websocket_wake(struct websocket *s);
 void websocket_pump(struct websocket *s);
 /* Stop or restart taking what the peer sends. */
 void websocket_pause(struct websocket *s, bool on);
+/* Would it send now, without copying, a message that lies aside? False: nothing
+ * is pulled any more until it would. */
+bool websocket_aside_now(struct websocket *s);
 /* Should what is new rather go over another connection? */
 bool websocket_worn(const struct websocket *s);
 /* End it: what is queued goes out, then a Close frame with why's code. No

@@ -317,6 +317,7 @@ int worker_done(struct worker *w)
 	mailbox_done(&w->mailbox);
 	if (!err)
 		bufpool_done(&w->pool);
+	splice_done(&w->splice);
 	free(w->scratch);
 	free(w->plain);
 	return err;

@@ -24,6 +24,7 @@
 #include <uv.h>
 
 #include "core/mailbox.h"
+#include "core/splice.h"
 #include "proto/budget.h"
 #include "proto/buf.h"
 #include "proto/pace.h"
@@ -57,8 +58,9 @@ struct worker {
 	uint64_t turn;     /* of the loop, counted */
 	atomic_uint conns; /* sockets that are open; see worker_is_full() */
 	unsigned int max_conns;
-	uint8_t *scratch; /* BUF_MAX bytes, lent for one call at a time */
-	uint8_t *plain;   /* BUF_MAX bytes, the same for decrypted data */
+	uint8_t *scratch;     /* BUF_MAX bytes, lent for one call at a time */
+	uint8_t *plain;       /* BUF_MAX bytes, the same for decrypted data */
+	struct splice splice; /* of who is reading */
 
 	/* private */
 	struct budget own_budget;

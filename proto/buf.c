@@ -61,6 +61,7 @@ static struct buf *buf_alloc(struct bufpool *p, uint8_t class_)
 	b->cap = cap;
 	b->class_ = class_;
 	b->pool = p;
+	b->aside = NULL;
 	return b;
 }
 
@@ -116,11 +117,34 @@ void buf_lend(struct buf *view, uint8_t *p, size_t n)
 	*view = (struct buf){.data = p, .len = (uint32_t)n, .cap = (uint32_t)n};
 }
 
+/* Append all of src, wherever it lies. False: it is lost. */
+static bool append_all(struct buf *b, const struct buf *src)
+{
+	uint32_t here = buf_here(src), away = src->len - here;
+
+	buf_append(b, buf_ptr(src), here);
+	if (!away)
+		return true;
+	assert(away <= buf_tailroom(b));
+	if (src->aside->fetch(src->aside, buf_ptr(b) + b->len)) {
+		b->len += away;
+		return true;
+	}
+	b->len -= here;
+	return false;
+}
+
 struct buf *buf_own(struct buf *b, struct bufpool *p)
 {
+	struct buf *own;
+
 	if (b->pool)
 		return b;
-	return buf_copy(p, buf_ptr(b), b->len);
+	own = buf_new(p, b->len);
+	if (own && append_all(own, b))
+		return own;
+	buf_free(own);
+	return NULL;
 }
 
 void buf_free(struct buf *b)
@@ -151,8 +175,12 @@ uint8_t *buf_push(struct buf *b, uint32_t n)
 
 void buf_pull(struct buf *b, uint32_t n)
 {
+	uint32_t here = buf_here(b);
+
 	assert(n <= b->len);
-	b->off += n;
+	if (n > here)
+		b->aside->n -= n - here;
+	b->off += n < here ? n : here;
 	b->len -= n;
 }
 
@@ -186,7 +214,8 @@ bool bufq_keep(struct bufq *q, struct buf *b, struct bufpool *p)
 
 	if (last && b->len <= buf_tailroom(last) &&
 	    (!b->pool || b->len <= b->cap / MOSTLY_EMPTY)) {
-		buf_append(last, buf_ptr(b), b->len);
+		if (!append_all(last, b))
+			return false;
 		q->bytes += b->len;
 		buf_free(b);
 		return true;
@@ -225,8 +254,11 @@ void bufq_pull(struct bufq *q, size_t n)
 {
 	assert(n <= q->bytes);
 	while (q->head && n >= q->head->len) {
-		n -= q->head->len;
-		buf_free(bufq_get(q));
+		struct buf *b = bufq_get(q);
+
+		n -= b->len;
+		buf_pull(b, b->len);
+		buf_free(b);
 	}
 	if (n) {
 		buf_pull(q->head, (uint32_t)n);

@@ -12,7 +12,10 @@
  *
  * A lent buf (buf_lend) shows bytes that belong to somebody else, for the
  * duration of one call. Who wants to keep it calls buf_own(), which copies.
- * A lent buf has no headroom that may be used.
+ * A lent buf has no headroom that may be used. Of one kind it has: the last
+ * bytes of that lie aside, in a pipe of the kernel, through which they can go
+ * from socket to socket without a copy (core/splice.h). Who must see them, or
+ * keep them, calls buf_own() as well.
  *
  * Bufs come from a pool of one thread; the pool keeps free ones by size class
  * and counts what is in use.
@@ -29,9 +32,18 @@
 #define BUF_MAX      (1024 * 1024) /* the largest payload of one buf */
 #define BUF_CLASSES  6
 
+/* Bytes that lie elsewhere. A copy of the buf that shows them shares it: of the
+ * two, one is used. */
+struct aside {
+	size_t n;
+	/* Move all of them to p. False: they are lost. */
+	bool (*fetch)(struct aside *a, uint8_t *p);
+};
+
 struct buf {
 	struct buf *next;
 	struct bufpool *pool; /* NULL: lent */
+	struct aside *aside;  /* NULL: none */
 	uint8_t *data;
 	uint32_t off;
 	uint32_t len;
@@ -68,7 +80,8 @@ struct buf *buf_new(struct bufpool *p, size_t size);
 struct buf *buf_copy(struct bufpool *p, const void *src, size_t n);
 /* Make *view show n bytes at p; valid as long as they are. */
 void buf_lend(struct buf *view, uint8_t *p, size_t n);
-/* b itself, or a copy of it when it is lent. Takes b. NULL: no memory. */
+/* b itself, or a copy of it, in memory, when it is lent. Takes b. NULL: no
+ * memory. */
 struct buf *buf_own(struct buf *b, struct bufpool *p);
 /* Give b back to its pool; nothing happens to a lent one or NULL. */
 void buf_free(struct buf *b);
@@ -78,10 +91,16 @@ static inline uint8_t *buf_ptr(const struct buf *b)
 	return b->data + b->off;
 }
 
+/* Bytes of the payload that are in memory: the first ones. */
+static inline uint32_t buf_here(const struct buf *b)
+{
+	return b->aside ? b->len - (uint32_t)b->aside->n : b->len;
+}
+
 /* Bytes that fit behind the payload. */
 static inline uint32_t buf_tailroom(const struct buf *b)
 {
-	return b->cap - b->off - b->len;
+	return b->aside ? 0 : b->cap - b->off - b->len;
 }
 
 /* Grow the payload by n bytes at the front; returns where they start. The

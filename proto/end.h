@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "proto/reason.h"
 
@@ -40,12 +41,27 @@ struct end_ops {
 	void (*drop)(struct end *e, enum reason why);
 	/* Should what is new rather go over another end? NULL: never. */
 	bool (*worn)(const struct end *e);
+	/* Does send() pass on what lies aside (proto/buf.h), instead of
+	 * copying it? NULL: no. */
+	bool (*takes_aside)(const struct end *e);
+	/* Would it now? False: e is full, and ready() will tell when it is not
+	 * any more, as after send(). NULL if that was NULL. */
+	bool (*aside_now)(struct end *e);
+	/* The user will: deliver so what can be. NULL: nothing can. */
+	void (*give_aside)(struct end *e);
+	/* Of what e delivers next, the user wants the first head bytes alone,
+	 * if that is not 0, and aside of those behind them may lie aside.
+	 * Forgotten with the next delivery. NULL: e delivers as it likes. */
+	void (*expect)(struct end *e, size_t head, uint64_t aside);
 };
 
 struct end_events {
 	/* OPENING has become OPEN. bound is "ADDR:PORT" of the socket that
 	 * was opened, where it is known, else NULL. */
 	void (*opened)(struct end *e, const char *bound);
+	/* Bytes are about to arrive aside; the user may say read(0) instead,
+	 * and do nothing else to e. Of who has called give_aside(). */
+	void (*near)(struct end *e);
 	/* Bytes have arrived; takes the bufs, lent ones are only valid during
 	 * the call. */
 	void (*data)(struct end *e, struct bufq *q);
@@ -98,6 +114,28 @@ static inline void end_left(struct end *e, size_t n)
 static inline bool end_worn(const struct end *e)
 {
 	return e->ops->worn && e->ops->worn(e);
+}
+
+static inline bool end_takes_aside(const struct end *e)
+{
+	return e->ops->takes_aside && e->ops->takes_aside(e);
+}
+
+static inline bool end_aside_now(struct end *e)
+{
+	return e->ops->aside_now(e);
+}
+
+static inline void end_give_aside(struct end *e)
+{
+	if (e->ops->give_aside)
+		e->ops->give_aside(e);
+}
+
+static inline void end_expect(struct end *e, size_t head, uint64_t aside)
+{
+	if (e->ops->expect)
+		e->ops->expect(e, head, aside);
 }
 
 static inline void end_drop(struct end *e, enum reason why)

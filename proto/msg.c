@@ -213,6 +213,19 @@ enum msg_event msg_feed(struct msg_in *m, const uint8_t **p, size_t *n,
 	return last ? finish(m) : MSG_MORE;
 }
 
+uint64_t msg_data_left(const struct msg_in *m)
+{
+	return m->state == AT_DATA ? m->left : 0;
+}
+
+void msg_pass(struct msg_in *m, uint64_t n)
+{
+	assert(n <= msg_data_left(m));
+	m->left -= n;
+	if (m->left == 0)
+		m->state = AT_TAG;
+}
+
 /* Out. */
 
 static size_t put_varint(uint8_t *out, uint64_t v)

@@ -65,6 +65,11 @@ void msg_in_init(struct msg_in *m);
 enum msg_event msg_feed(struct msg_in *m, const uint8_t **p, size_t *n,
 			bool last, const uint8_t **slice, size_t *len);
 
+/* Bytes of the data that have not come yet, once its length has. */
+uint64_t msg_data_left(const struct msg_in *m);
+/* The next n of them were shown to somebody else; at most msg_data_left(). */
+void msg_pass(struct msg_in *m, uint64_t n);
+
 /* Push the envelope in front of b's payload, which becomes the data. */
 void msg_seal(struct buf *b, const uint8_t *id, size_t id_len, WspCmd cmd);
 

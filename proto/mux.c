@@ -251,7 +251,7 @@ static enum reason on_control(struct mux *m)
 }
 
 /* A slice of a TRANSFER: shown to the stream where it lies. */
-static enum reason on_data(struct mux *m, uint8_t *p, size_t n)
+static enum reason on_data(struct mux *m, const struct buf *slice)
 {
 	struct buf *b;
 
@@ -263,7 +263,7 @@ static enum reason on_data(struct mux *m, uint8_t *p, size_t n)
 			return REASON_DONE;
 	}
 	b = &m->views[m->nviews++];
-	buf_lend(b, p, n);
+	*b = *slice;
 	return stream_data(m->cur, b) ? REASON_DONE : REASON_PROTOCOL;
 }
 
@@ -284,8 +284,12 @@ static enum reason on_end(struct mux *m)
 
 static enum reason on_slice(struct mux *m, uint8_t *p, size_t n)
 {
-	if (m->msg->cmd == WspCmd_TRANSFER)
-		return on_data(m, p, n);
+	struct buf slice;
+
+	if (m->msg->cmd == WspCmd_TRANSFER) {
+		buf_lend(&slice, p, n);
+		return on_data(m, &slice);
+	}
 	if (n > SMALL_MAX - m->small_len) {
 		m->cut = true;
 		return REASON_DONE;
@@ -321,6 +325,27 @@ enum reason mux_input(struct mux *m, uint8_t *p, size_t n, bool last)
 		if (why != REASON_DONE)
 			return why;
 	}
+}
+
+uint64_t mux_passable(const struct mux *m, uint64_t *got)
+{
+	const struct stream *s = m->cur;
+	uint64_t left = msg_data_left(m->msg);
+
+	if (!s || m->msg->cmd != WspCmd_TRANSFER ||
+	    m->msg->data_len < PACE_LIGHT || !stream_passes(s))
+		return 0;
+	*got = m->msg->data_len - left;
+	return left;
+}
+
+enum reason mux_pass(struct mux *m, const struct buf *b, bool last)
+{
+	enum reason why;
+
+	msg_pass(m->msg, b->len);
+	why = on_data(m, b);
+	return why == REASON_DONE && last ? mux_input(m, NULL, 0, true) : why;
 }
 
 void mux_notify(struct mux *m)
@@ -397,8 +422,9 @@ struct buf *mux_pull(struct mux *m)
 		b = pull_credit(m);
 	if (b || m->error != REASON_DONE)
 		return b;
-	s = next_stream(m);
-	return s ? stream_pull(s) : NULL;
+	while (!b && m->error == REASON_DONE && (s = next_stream(m)))
+		b = stream_pull(s);
+	return b;
 }
 
 struct end *mux_open(struct mux *m, const struct addr *target,

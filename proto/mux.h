@@ -46,6 +46,7 @@ struct mux_config {
 	uint32_t grant;    /* credit we have announced for each stream */
 	uint32_t credit;   /* credit the peer has announced */
 	uint32_t max_data; /* bytes of data in one message to the peer */
+	bool aside;        /* the channel sends what lies aside (proto/buf.h) */
 	struct budget *budget;
 	struct pace *pace;
 	struct bufpool *pool;
@@ -58,6 +59,9 @@ struct mux_ops {
 	/* A whole step of bulk waits, which is still in the processor's
 	 * cache: mux_pull() it now, if it can go. Does nothing else. */
 	void (*hurry)(void *ctx);
+	/* Would the channel send now what lies aside? False: it is full, and
+	 * will pull once it is not any more. If the config says aside. */
+	bool (*takes)(void *ctx);
 	/* The peer wants a stream to target: stream_accept() or
 	 * stream_refuse() it, at once or later. e is the callee's. */
 	void (*open)(void *ctx, struct end *e, const struct addr *target);
@@ -72,6 +76,13 @@ void mux_free(struct mux *m);
 /* The next n bytes of a message; last: it is complete. Anything but DONE ends
  * the channel. The bytes must stay until mux_notify(). */
 enum reason mux_input(struct mux *m, uint8_t *p, size_t n, bool last);
+/* Bytes of the message that is arriving which mux_pass() would take, as far as
+ * the message has them: data of a large one, for a user who takes what lies
+ * aside, and reads now. *got: bytes of its data that have come. */
+uint64_t mux_passable(const struct mux *m, uint64_t *got);
+/* b, lent until mux_notify(), is the next data, aside, of a message in which
+ * mux_passable() was more. Else as mux_input(). */
+enum reason mux_pass(struct mux *m, const struct buf *b, bool last);
 /* Tell all users what has happened. */
 void mux_notify(struct mux *m);
 /* The next message for the peer, with headroom for a frame header, or NULL.

@@ -18,7 +18,7 @@ enum { RING_NONE, RING_LIGHT, RING_HEAVY };
 
 static const struct end_ops stream_ops;
 
-static struct stream *stream_of(struct end *e)
+static struct stream *stream_of(const struct end *e)
 {
 	return container_of(e, struct stream, end);
 }
@@ -77,15 +77,21 @@ static bool sendable(const struct stream *s)
 	return s->tx == HALF_DRAIN;
 }
 
-void stream_wake(struct stream *s)
+static void enring(struct stream *s)
 {
 	struct mux *m = s->mux;
 
-	if (s->ring != RING_NONE || !sendable(s))
+	if (s->ring != RING_NONE)
 		return;
 	s->ring = s->heavy ? RING_HEAVY : RING_LIGHT;
 	DL_APPEND2(m->rings[s->ring - 1], s, ring_prev, ring_next);
 	m->ops->wake(m->ctx);
+}
+
+void stream_wake(struct stream *s)
+{
+	if (sendable(s))
+		enring(s);
 }
 
 /* Life and death. */
@@ -193,6 +199,12 @@ bool stream_fin(struct stream *s)
 	s->eof = true;
 	stream_note(s);
 	return true;
+}
+
+bool stream_passes(const struct stream *s)
+{
+	return s->aside && s->reading && s->state == STREAM_OPEN &&
+	       !s->in.head && native(s);
 }
 
 void stream_own(struct stream *s)
@@ -414,10 +426,31 @@ struct buf *stream_pull(struct stream *s)
 	unring(s);
 	if (!native(s))
 		return gowsp_pull(s);
+	if (!sendable(s)) { /* it waits for the channel, see end_aside_now_() */
+		stream_note(s);
+		return NULL;
+	}
 	return s->queue.head ? stream_pull_data(s) : pull_fin(s);
 }
 
 /* The end that the user sees. */
+
+/* What lies aside leaves at once, or not at all: copied, it can wait. */
+static bool send_aside(struct stream *s, struct buf *b)
+{
+	const struct mux *m = s->mux;
+
+	if (!m->config.aside || s->queue.head || b->len > s->credit ||
+	    b->len > m->config.max_data)
+		return false;
+	bufq_put(&s->queue, b);
+	stream_wake(s);
+	m->ops->hurry(m->ctx);
+	if (s->queue.head != b)
+		return true;
+	bufq_get(&s->queue);
+	return false;
+}
 
 static size_t end_send_(struct end *e, struct bufq *q)
 {
@@ -429,6 +462,8 @@ static size_t end_send_(struct end *e, struct bufq *q)
 			buf_free(b);
 			continue;
 		}
+		if (b->aside && send_aside(s, b))
+			continue;
 		if (!bufq_keep(&s->queue, b, s->mux->config.pool))
 			stream_abort(s, REASON_NO_MEMORY);
 	}
@@ -491,12 +526,38 @@ static void end_drop_(struct end *e, enum reason why)
 	stream_free(s);
 }
 
+static bool end_takes_aside_(const struct end *e)
+{
+	return stream_of(e)->mux->config.aside;
+}
+
+/* In the ring, to be told when its turn comes. */
+static bool end_aside_now_(struct end *e)
+{
+	struct stream *s = stream_of(e);
+
+	if (s->queue.head || s->tx != HALF_OPEN || s->state != STREAM_OPEN ||
+	    s->mux->ops->takes(s->mux->ctx))
+		return true;
+	s->waiting = true;
+	enring(s);
+	return false;
+}
+
+static void end_give_aside_(struct end *e)
+{
+	stream_of(e)->aside = true;
+}
+
 static const struct end_ops stream_ops = {
 	.send = end_send_,
 	.fin = end_fin_,
 	.read = end_read_,
 	.left = end_left_,
 	.drop = end_drop_,
+	.takes_aside = end_takes_aside_,
+	.aside_now = end_aside_now_,
+	.give_aside = end_give_aside_,
 };
 
 void stream_accept(struct end *e, const char *bound)

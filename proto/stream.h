@@ -49,6 +49,7 @@ struct stream {
 	uint8_t ring;          /* which ring it is in, 0: none */
 	bool noted, giving, bulk;
 	bool reading;    /* the user takes data */
+	bool aside;      /* and what lies aside as well */
 	bool offered;    /* open() is due */
 	bool opened;     /* opened() is due */
 	bool eof;        /* eof() is due */
@@ -109,6 +110,8 @@ void stream_note(struct stream *s);
 /* The peer's messages. False: a violation. */
 bool stream_data(struct stream *s, struct buf *b);
 bool stream_fin(struct stream *s);
+/* Does its user take, now and as it comes, what lies aside? */
+bool stream_passes(const struct stream *s);
 void stream_reset(struct stream *s, enum reason why);
 /* Has all been said and heard on the wire? */
 bool stream_complete(const struct stream *s);

@@ -518,13 +518,43 @@ bool ws_input(struct ws *w, uint8_t *p, size_t n)
 	return !w->over;
 }
 
+/* Bytes that say how long such a payload is, behind the first two. */
+static int length_bytes(uint64_t payload)
+{
+	return payload < 126 ? 0 : payload <= UINT16_MAX ? 2 : 8;
+}
+
+uint64_t ws_passable(const struct ws *w, uint64_t *before)
+{
+	if (w->over || w->lane != LANE_FAST || w->config.role == WS_SERVER)
+		return 0;
+	*before = 2u + (unsigned)length_bytes(w->at + w->left) + w->at;
+	return w->left;
+}
+
+bool ws_pass(struct ws *w, uint64_t n)
+{
+	assert(w->lane == LANE_FAST && n && n <= w->left);
+	w->at += n;
+	w->left -= n;
+	if (w->left)
+		return false;
+	w->lane = LANE_HEADER;
+	return true;
+}
+
+bool ws_between(const struct ws *w)
+{
+	return w->lane == LANE_HEADER && w->head_len == 0;
+}
+
 void ws_seal(struct ws *w, struct buf *b, enum ws_frame kind)
 {
 	uint8_t head[WS_HEADER_MAX] = {(uint8_t)kind};
 	bool client = w->config.role == WS_CLIENT;
 	uint64_t len = b->len;
 	uint32_t n = 2;
-	int bytes = len < 126 ? 0 : len <= UINT16_MAX ? 2 : 8;
+	int bytes = length_bytes(len);
 
 	head[1] = (uint8_t)(bytes == 0 ? len : bytes == 2 ? 126 : 127);
 	for (int i = bytes - 1; i >= 0; i--)

@@ -60,6 +60,16 @@ void ws_free(struct ws *w);
  * shown any more. ctx may free w in none of the calls up. */
 bool ws_input(struct ws *w, uint8_t *p, size_t n);
 
+/* Bytes of the frame that is arriving which need not be shown here: payload of
+ * an unfragmented binary frame that is not masked. *before: the frame's bytes
+ * that have come, its header among them. */
+uint64_t ws_passable(const struct ws *w, uint64_t *before);
+/* The next n of them, which is not 0, were shown to somebody else. Returns
+ * whether the message is complete. */
+bool ws_pass(struct ws *w, uint64_t n);
+/* Is the next byte the first of a frame? */
+bool ws_between(const struct ws *w);
+
 /* What a frame carries: the first byte of its header (RFC 6455 section 5.2). */
 enum ws_frame {
 	WS_BINARY = 0x82,

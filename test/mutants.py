@@ -309,6 +309,23 @@ MUTANTS = [
      "	       load.streams == 0;", "	       load.streams < 2;",
      E2E + "test_pool.py::"
      "test_a_connection_with_streams_leaves_when_they_have_ended"),
+    ("aside-that-cannot-go-is-lost", "proto/stream.c",
+     "	if (s->queue.head != b)\n		return true;\n"
+     "	bufq_get(&s->queue);\n	return false;",
+     "	if (s->queue.head == b)\n		bufq_get(&s->queue);\n"
+     "	return true;", SIM),
+    ("waiting-for-the-channel-forgotten", "proto/stream.c",
+     "		stream_note(s);\n		return NULL;",
+     "		return NULL;", SIM),
+    ("what-is-passed-not-counted", "proto/msg.c",
+     "	m->left -= n;\n	if (m->left == 0)\n		m->state = AT_TAG;\n}",
+     "	m->left -= n;\n}", SIM),
+    ("pipe-keeps-what-nobody-wanted", "core/splice.c",
+     "	if (s->aside.n)\n		splice_done(s);",
+     "	s->aside.n = 0;", "test_splice"),
+    ("pacing-between-local-sockets", "core/listen.c",
+     "	if (socket_is_loopback(sa))", "	if (0)",
+     E2E + "test_listen.py::test_nothing_is_paced_on_this_machine"),
     ("new-streams-in-the-lane-with-bulk", "modes/lane.c",
      "		if (burden(l) < least &&", "		if (burden(l) > least &&",
      E2E + "test_lanes.py::test_what_is_opened_beside_bulk_goes_elsewhere"),

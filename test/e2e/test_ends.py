@@ -307,15 +307,41 @@ def test_a_reset_behind_a_half_close_is_noticed(start):
     assert client.stop() == 0 and server.stop() == 0
 
 
-def descriptors(p):
-    return len(os.listdir(f"/proc/{p.pid}/fd"))
+def test_a_reset_behind_bulk_is_no_end(pair):
+    """The application has finished, the target sends much and resets: splice()
+    hears of it first, and asks the socket for its error only once."""
+    p = pair(client=("--workers", "1"))
+    much = NOISE * 3
+
+    def handler(s):
+        recv_all(s)
+        s.sendall(much)
+        reset(s)
+
+    with Target(handler) as t:
+        for _ in range(count(10, 200)):
+            s = socks_connect(p.socks, t.addr)
+            s.sendall(b"x")
+            s.shutdown(socket.SHUT_WR)
+            data, end = recv_all(s)
+            assert much.startswith(data)
+            assert end == RST, len(data)
+
+
+def sockets(p):
+    """How many it has; bulk has made a pipe, which stays."""
+    n = 0
+    for fd in os.listdir(f"/proc/{p.pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            n += os.readlink(f"/proc/{p.pid}/fd/{fd}").startswith("socket:")
+    return n
 
 
 def test_streams_end_soon_when_the_application_has_gone(pair):
     """Its FIN, then a reset, while targets send that care for neither: what
     it has sent is on its way, and nobody wants the rest."""
     p = pair(client=("--workers", "1"))
-    before = descriptors(p.client), descriptors(p.server)
+    before = sockets(p.client), sockets(p.server)
 
     def flood(s):
         s.recv(1)
@@ -332,7 +358,7 @@ def test_streams_end_soon_when_the_application_has_gone(pair):
         for s in apps:
             reset(s)
         until = time.monotonic() + 10
-        while (descriptors(p.client), descriptors(p.server)) != before:
+        while (sockets(p.client), sockets(p.server)) != before:
             assert time.monotonic() < until
             time.sleep(0.05)
 

@@ -23,6 +23,8 @@ STORMS = {
     "interrupted": ("eintr=50%", 400000, "ws"),
     "full buffers": ("enobufs=50%@write,eagain=90%@write", 200000, "ws"),
     "slow reader": ("eagain=95%@read,short=90%@read", 200000, "wss"),
+    "aside": ("short=40%:70000,eagain=20%,eintr=5%", 4000000, "ws"),
+    "full pipes": ("short=30%@write,enobufs=30%@write", 4000000, "ws"),
     "no getrandom": ("enosys=100%", 100000, "wss"),
 }
 

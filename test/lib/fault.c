@@ -349,8 +349,37 @@ ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 
 ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
+	size_t n = sum(m->msg_iov, (int)m->msg_iovlen);
+	struct iovec some[VECTORS];
+	struct msghdr less = *m;
+
 	REAL(ssize_t, "sendmsg", int, const struct msghdr *, int);
-	return is_stream(fd) && fails(WRITE) ? -1 : real(fd, m, flags);
+	if (!is_stream(fd) || !n)
+		return real(fd, m, flags);
+	if (fails(WRITE))
+		return -1;
+	less.msg_iovlen = (size_t)cut(some, m->msg_iov, (int)m->msg_iovlen,
+				      shorten(WRITE, fd, n));
+	less.msg_iov = some;
+	return real(fd, &less, flags);
+}
+
+/* From a socket into a pipe, or from a pipe into a socket. */
+ssize_t splice(int from, off64_t *at, int to, off64_t *there, size_t n,
+	       unsigned int flags)
+{
+	REAL(ssize_t, "splice", int, off64_t *, int, off64_t *, size_t,
+	     unsigned int);
+	if (is_stream(from)) {
+		if (fails(READ))
+			return -1;
+		n = shorten(READ, from, n);
+	} else if (is_stream(to)) {
+		if (fails(WRITE))
+			return -1;
+		n = shorten(WRITE, to, n);
+	}
+	return real(from, at, to, there, n, flags);
 }
 
 int accept4(int fd, struct sockaddr *sa, socklen_t *n, int flags)

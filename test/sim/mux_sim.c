@@ -52,6 +52,7 @@ struct user {
 	uint64_t sent, received, left;
 	size_t room;
 	bool reading, fin, eof, flushed, opened, gone;
+	bool aside; /* takes what lies there */
 };
 
 struct pair {
@@ -97,6 +98,37 @@ static uint8_t pattern(uint32_t key, int dir, uint64_t at)
 	return (uint8_t)((x * 0xd6e8feb86659fd93u) >> 56);
 }
 
+/* Bytes aside: of a pipe, there. */
+struct well {
+	struct aside aside;
+	const uint8_t *p;
+	struct buf b;
+	uint8_t head[BUF_HEADROOM];
+};
+
+static bool fetch(struct aside *a, uint8_t *p)
+{
+	struct well *w = (struct well *)a;
+
+	memcpy(p, w->p, a->n);
+	a->n = 0;
+	return true;
+}
+
+static struct buf *well_fill(struct well *w, const uint8_t *p, size_t n)
+{
+	w->aside = (struct aside){.n = n, .fetch = fetch};
+	w->p = p;
+	w->b = (struct buf){
+		.data = w->head,
+		.off = BUF_HEADROOM,
+		.len = (uint32_t)n,
+		.cap = BUF_HEADROOM,
+		.aside = &w->aside,
+	};
+	return &w->b;
+}
+
 /* The events. */
 
 static void on_opened(struct end *e, const char *bound)
@@ -116,6 +148,9 @@ static void on_data(struct end *e, struct bufq *q)
 
 	check(u->reading && !u->eof);
 	while ((b = bufq_get(q))) {
+		check(!b->aside || u->aside);
+		b = buf_own(b, &sides[u->dir].pool);
+		check(b != NULL);
 		for (uint32_t i = 0; i < b->len; i++)
 			check(buf_ptr(b)[i] == pattern(u->pair->key, other->dir,
 						       u->received + i));
@@ -199,6 +234,13 @@ static void on_hurry(void *ctx)
 		do_pull(ctx);
 }
 
+static void use_aside(struct user *u)
+{
+	u->aside = below(2);
+	if (u->aside)
+		end_give_aside(u->e);
+}
+
 static void on_open(void *ctx, struct end *e, const struct addr *target)
 {
 	struct side *s = ctx;
@@ -215,11 +257,20 @@ static void on_open(void *ctx, struct end *e, const struct addr *target)
 	u->e = e;
 	p->offered = true;
 	end_use(e, &events, u);
+	use_aside(u);
+}
+
+/* As often as not. It will be pulled, since everything is. */
+static bool on_takes(void *ctx)
+{
+	(void)ctx;
+	return below(2);
 }
 
 static const struct mux_ops ops = {
 	.wake = on_wake,
 	.hurry = on_hurry,
+	.takes = on_takes,
 	.open = on_open,
 };
 
@@ -250,6 +301,8 @@ static void do_open(void)
 		mux_open(sides[0].mux, &target, &events, &p->user[0], &why);
 	check(p->user[0].e || why == REASON_LIMIT);
 	p->used = p->user[0].e != NULL;
+	if (p->used)
+		use_aside(&p->user[0]);
 }
 
 static void do_answer(struct pair *p)
@@ -267,6 +320,26 @@ static void do_answer(struct pair *p)
 	u->e = NULL;
 }
 
+/* Whether the n bytes of b were sent as bytes aside, which stay if now is not
+ * the time. */
+static bool send_aside(struct user *u, const struct buf *b, size_t n)
+{
+	struct well w;
+	struct bufq q;
+
+	if (!end_takes_aside(u->e) || below(2))
+		return false;
+	if (!end_aside_now(u->e)) {
+		u->room = 0;
+		return true;
+	}
+	bufq_init(&q);
+	bufq_put(&q, well_fill(&w, buf_ptr(b), n));
+	u->sent += n;
+	u->room = end_send(u->e, &q);
+	return true;
+}
+
 static void do_send(struct user *u)
 {
 	size_t n = 1 + below(below(4) ? 2000 : SEND_MAX);
@@ -281,6 +354,10 @@ static void do_send(struct user *u)
 	for (size_t i = 0; i < n; i++)
 		buf_ptr(b)[i] = pattern(u->pair->key, u->dir, u->sent + i);
 	b->len = (uint32_t)n;
+	if (send_aside(u, b, n)) {
+		buf_free(b);
+		return;
+	}
 	u->sent += n;
 	bufq_init(&q);
 	bufq_put(&q, b);
@@ -353,7 +430,9 @@ static bool do_pull(struct side *s)
 	m->next = NULL;
 	m->len = b->len;
 	m->off = 0;
-	memcpy(m->bytes, buf_ptr(b), b->len);
+	memcpy(m->bytes, buf_ptr(b), buf_here(b));
+	if (b->aside)
+		check(b->aside->fetch(b->aside, m->bytes + buf_here(b)));
 	buf_free(b);
 	*s->last = m;
 	s->last = &m->next;
@@ -365,7 +444,9 @@ static bool do_deliver(struct side *from, struct side *to)
 {
 	unsigned int pieces = 1 + (unsigned int)below(6);
 	uint8_t *spent[8];
+	struct well wells[8];
 	unsigned int n = 0;
+	uint64_t got;
 
 	while (from->first && pieces--) {
 		struct message *m = from->first;
@@ -376,9 +457,17 @@ static bool do_deliver(struct side *from, struct side *to)
 
 		check(p != NULL);
 		memcpy(p, m->bytes + m->off, len);
-		m->off += len;
-		check(mux_input(to->mux, p, len, m->off == m->len) ==
-		      REASON_DONE);
+		if (len && mux_passable(to->mux, &got) >= len && below(4)) {
+			struct buf *b = well_fill(&wells[n], p, len);
+
+			m->off += len;
+			check(mux_pass(to->mux, b, m->off == m->len) ==
+			      REASON_DONE);
+		} else {
+			m->off += len;
+			check(mux_input(to->mux, p, len, m->off == m->len) ==
+			      REASON_DONE);
+		}
 		spent[n++] = p;
 		if (m->off < m->len)
 			continue;
@@ -450,6 +539,53 @@ static void step(void)
 	invariants();
 }
 
+static void answer_and_read(struct pair *p)
+{
+	if (p->used && p->offered && p->user[1].e)
+		do_answer(p);
+	for (int d = 0; p->used && d < 2; d++) {
+		struct user *u = &p->user[d];
+
+		if (!u->e)
+			continue;
+		u->reading = true;
+		end_read(u->e, BUF_MAX);
+		do_left(u);
+	}
+}
+
+static void move_all(void)
+{
+	while (do_pull(&sides[0]) || do_pull(&sides[1]))
+		continue;
+	do_deliver(&sides[0], &sides[1]);
+	do_deliver(&sides[1], &sides[0]);
+	mux_notify(sides[0].mux);
+	mux_notify(sides[1].mux);
+}
+
+/* Everybody reads: who was told to wait must hear that he may send. */
+static void thaw(void)
+{
+	for (uint64_t n = 0; n < QUIET; n++) {
+		bool waits = false;
+
+		step_no++;
+		for (int i = 0; i < PAIRS; i++) {
+			answer_and_read(&pairs[i]);
+			for (int d = 0; pairs[i].used && d < 2; d++) {
+				struct user *u = &pairs[i].user[d];
+
+				waits |= u->e && !u->fin && u->room == 0;
+			}
+		}
+		if (!waits)
+			return;
+		move_all();
+	}
+	die("nobody says that he may send", __LINE__);
+}
+
 /* Everybody reads, finishes, and all of it must come to an end. */
 static void settle(void)
 {
@@ -460,16 +596,12 @@ static void settle(void)
 		for (int i = 0; i < PAIRS; i++) {
 			struct pair *p = &pairs[i];
 
-			if (p->used && p->offered && p->user[1].e)
-				do_answer(p);
+			answer_and_read(p);
 			for (int d = 0; p->used && d < 2; d++) {
 				struct user *u = &p->user[d];
 
 				if (!u->e)
 					continue;
-				u->reading = true;
-				end_read(u->e, BUF_MAX);
-				do_left(u);
 				if (!u->fin)
 					end_fin(u->e);
 				u->fin = true;
@@ -480,12 +612,7 @@ static void settle(void)
 		}
 		if (!left && !sides[0].first && !sides[1].first)
 			return;
-		while (do_pull(&sides[0]) || do_pull(&sides[1]))
-			continue;
-		do_deliver(&sides[0], &sides[1]);
-		do_deliver(&sides[1], &sides[0]);
-		mux_notify(sides[0].mux);
-		mux_notify(sides[1].mux);
+		move_all();
 	}
 	die("stalled", __LINE__);
 }
@@ -508,6 +635,7 @@ static void start(void)
 			.budget = &s->budget,
 			.pace = &s->pace,
 			.pool = &s->pool,
+			.aside = below(2),
 		};
 
 		memset(s, 0, sizeof(*s));
@@ -545,6 +673,7 @@ int main(int argc, char **argv)
 		start();
 		for (uint64_t i = 0; i < steps; i++)
 			step();
+		thaw();
 		settle();
 		finish();
 	}

@@ -178,12 +178,10 @@ static const struct websocket_ops websocket_ops = {
 static void session_open(struct echo *e, struct end *conn)
 {
 	struct websocket_config config = {
-		.role = e->client ? WS_CLIENT : WS_SERVER,
-		.max_message = MESSAGE_MAX,
-		.max_fragments = UINT32_MAX,
-		.host = e->host,
-		.path = e->url.path,
-		.plain = true,
+		.ws.role = e->client ? WS_CLIENT : WS_SERVER,
+		.ws.max_message = MESSAGE_MAX,
+		.ws.max_fragments = UINT32_MAX,
+		.ask = {.host = e->host, .path = e->url.path},
 	};
 	struct session *s = calloc(1, sizeof(*s));
 

@@ -148,6 +148,59 @@ static void what_is_sealed_is_read_by_the_other_role(void **state)
 	}
 }
 
+/* The middle of a frame, and then its rest, are passed by. */
+static void payload_can_be_passed(void **state)
+{
+	static const size_t sizes[] = {100, 1000, 70000};
+	struct fixture *f = *state;
+	uint64_t before;
+
+	for (size_t i = 0; i < 3; i++) {
+		struct buf *b = buf_new(&f->pool, sizes[i]);
+		uint32_t head;
+
+		memset(buf_ptr(b), 'x', sizes[i]);
+		b->len = (uint32_t)sizes[i];
+		ws_seal(f->server, b, WS_BINARY);
+		head = b->len - (uint32_t)sizes[i];
+		assert_int_equal(ws_passable(f->client, &before), 0);
+		assert_true(ws_between(f->client));
+		input(f->client, buf_ptr(b), head + 40);
+		assert_false(ws_between(f->client));
+		assert_int_equal(ws_passable(f->client, &before),
+				 sizes[i] - 40);
+		assert_int_equal(before, head + 40);
+		assert_false(ws_pass(f->client, 20));
+		assert_int_equal(ws_passable(f->client, &before),
+				 sizes[i] - 60);
+		assert_int_equal(before, head + 60);
+		assert_true(ws_pass(f->client, sizes[i] - 60));
+		assert_true(ws_between(f->client));
+		buf_free(b);
+	}
+	assert_int_equal(f->heard.messages, 0);
+	assert_int_equal(f->heard.n, 120);
+}
+
+static void masked_or_fragmented_payload_cannot_be_passed(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t before;
+
+	input(f->server, "\x82\x83\0\0\0\0a", 7);
+	assert_int_equal(ws_passable(f->server, &before), 0);
+	input(f->client,
+	      "\x02\x03"
+	      "ab",
+	      4);
+	assert_int_equal(ws_passable(f->client, &before), 0);
+	input(f->client,
+	      "c\x80\x03"
+	      "d",
+	      4);
+	assert_int_equal(ws_passable(f->client, &before), 0);
+}
+
 /* Frames of a client with the key 0. */
 static const uint8_t stream[] =
 	"\x82\x83\0\0\0\0abc"    /* binary */
@@ -373,6 +426,11 @@ int main(void)
 		cmocka_unit_test(masking_in_words_is_masking_in_bytes),
 		cmocka_unit_test_setup_teardown(
 			what_is_sealed_is_read_by_the_other_role, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(payload_can_be_passed, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			masked_or_fragmented_payload_cannot_be_passed, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(
 			frames_cut_anywhere_are_the_same_frames, setup,
