@@ -16,7 +16,7 @@
 #define SWEEP_MS     1000
 #define LAG_MS       1000 /* a sweep this late: the process was stopped */
 #define ROUNDS       16   /* of flushing in one turn */
-#define FDS_RESERVED 48   /* loop, listeners, tunnels, resolver, log */
+#define FDS_RESERVED 48   /* loop, listeners, tunnels, resolver, log, a pipe */
 #define FDS_MORE     16   /* the same for each further worker */
 #define CONNS_FEWEST 8
 #define USUAL_MOST   4   /* workers */
