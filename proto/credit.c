@@ -19,11 +19,11 @@ void stream_give(struct stream *s)
 
 /* Windows. */
 
-/* A quarter of what is beyond the smallest promises is kept for the first
+/* An eighth of what is beyond the smallest promises is kept for the first
  * windows of new streams; the rest is shared by the windows that have grown. */
 static size_t growth_limit(const struct budget *b)
 {
-	return budget_extra_limit(b) / 4 * 3;
+	return budget_extra_limit(b) / 8 * 7;
 }
 
 /* What one of the windows that have grown may have, s's being one. */
@@ -32,8 +32,6 @@ static uint32_t fair_share(const struct stream *s)
 	const struct budget *b = s->mux->config.budget;
 	size_t share = growth_limit(b) / (b->grown + !s->grown);
 
-	if (share > b->limit / 4)
-		share = b->limit / 4;
 	if (share < MUX_GRANT_FIRST)
 		share = MUX_GRANT_FIRST;
 	return share < WINDOW_MAX ? (uint32_t)share : WINDOW_MAX;

@@ -5,11 +5,11 @@
  * The receiver has promised room for credit bytes; the promise shrinks as data
  * arrives. Bytes that have left the process are consumed; once a lump of them
  * has been, the promise is renewed. A lump is half of a small window: a message
- * of credit costs time. Of a large one it is an eighth: over a long way at most
+ * of credit costs time. Of a large one it is 2 MiB: over a long way at most
  * size - lump can be on its way. A window grows only when the
  * sender says that it is blocked by it (docs/protocol.md, CREDIT) while the
- * reader keeps up and has consumed a window of this size, by a factor of eight:
- * 64 KiB become 64 MiB in four round trips.
+ * reader keeps up and has consumed a window of this size, by a factor of 16:
+ * 64 KiB become 84 MiB, which the usual memory allows, in three round trips.
  *
  *	size = credit + held + consumed, held: received and still here
  */
@@ -19,8 +19,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WINDOW_MAX  (64u * 1024 * 1024)
-#define WINDOW_STEP 8                  /* factor of growth */
+#define WINDOW_MAX  (128u * 1024 * 1024)
+#define WINDOW_STEP 16                 /* factor of growth */
 #define WINDOW_LUMP (2u * 1024 * 1024) /* half a window, up to this */
 
 struct window {
@@ -54,9 +54,7 @@ static inline uint32_t window_held(const struct window *w)
 /* Bytes that are given back together. */
 static inline uint32_t window_lump(const struct window *w)
 {
-	if (w->size / 2 <= WINDOW_LUMP)
-		return w->size / 2;
-	return w->size / 8 > WINDOW_LUMP ? w->size / 8 : WINDOW_LUMP;
+	return w->size / 2 < WINDOW_LUMP ? w->size / 2 : WINDOW_LUMP;
 }
 
 /* n bytes have left the process, at most window_held(). Returns the credit to

@@ -35,7 +35,7 @@ MUTANTS = [
      "	w->credit += give;\n	return 2 * give;", SIM),
     ("window-never-grows", "proto/credit.c",
      "		s->win.blocked = true;", "		s->win.blocked = false;",
-     NATIVE + "test_blocked_windows_grow_eightfold"),
+     NATIVE + "test_blocked_windows_grow_sixteenfold"),
     ("promise-not-checked", "proto/window.h",
      "	if (n > w->credit)\n		return false;",
      "	if (n > w->credit)\n		n = w->credit;",

@@ -159,8 +159,8 @@ def test_more_than_the_credit_is_a_protocol_error(server, tunnel):
     server.wait_log("protocol error")
 
 
-def test_blocked_windows_grow_eightfold(tunnel):
-    """The promise reaches megabytes within four notices."""
+def test_blocked_windows_grow_sixteenfold(tunnel):
+    """The promise reaches megabytes within three notices."""
     with Target(lambda s: recv_all(s)) as t:
         tunnel.connect(b"1", name_of(t))
         tunnel.recv_for(b"1", RESPOND)
