@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "core/socket.h"
 #include "core/splice.h"
 
 #define GATHER 64 /* pieces in one write */
@@ -34,9 +35,7 @@ static ssize_t write_more(const uv_stream_t *to, uv_buf_t *v, unsigned int n)
 	do
 		sent = sendmsg(fd, &m, MSG_MORE | MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
-	if (sent < 0 && errno == ENOBUFS) /* as libuv sees it */
-		return UV_EAGAIN;
-	return sent < 0 ? uv_translate_sys_error(errno) : sent;
+	return socket_result(sent);
 }
 
 /* One system call for the front of q: *offered bytes, of which the socket has

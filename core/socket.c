@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/socket.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -47,6 +48,13 @@ enum reason socket_reason(int err)
 	default:
 		return REASON_IO;
 	}
+}
+
+ssize_t socket_result(ssize_t n)
+{
+	if (n < 0 && errno == ENOBUFS)
+		return UV_EAGAIN;
+	return n < 0 ? uv_translate_sys_error(errno) : n;
 }
 
 int socket_init(uv_loop_t *loop, uv_handle_t *h, unsigned int family)

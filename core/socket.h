@@ -14,6 +14,9 @@
 
 /* A libuv code of connect(), read() or write() as a reason. */
 enum reason socket_reason(int err);
+/* What a system call on a socket has returned: itself, or errno as a libuv
+ * code. Without a buffer in the kernel the socket is full, as libuv sees it. */
+ssize_t socket_result(ssize_t n);
 /* A handle of that family; AF_UNSPEC: TCP. 0 or a libuv code. */
 int socket_init(uv_loop_t *loop, uv_handle_t *h, unsigned int family);
 /* SO_LINGER {1,0}: close() sends a reset. 0 or UV_EINVAL. */

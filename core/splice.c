@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "core/socket.h"
 #include "proto/container.h"
 
 /* A pipe holds a piece of a socket's queue in each 4 KiB of its size, however
@@ -58,15 +59,6 @@ bool splice_ready(struct splice *s)
 	return s->open;
 }
 
-/* As libuv sees it: without a buffer in the kernel it is a socket that is full.
- */
-static ssize_t code(ssize_t n)
-{
-	if (n < 0 && errno == ENOBUFS)
-		return UV_EAGAIN;
-	return n < 0 ? uv_translate_sys_error(errno) : n;
-}
-
 /* Neither waits: the sockets are libuv's. */
 ssize_t splice_read(struct splice *s, const uv_handle_t *from, size_t max,
 		    struct buf *b)
@@ -80,7 +72,7 @@ ssize_t splice_read(struct splice *s, const uv_handle_t *from, size_t max,
 		n = splice(fd, NULL, s->in, NULL, max, SPLICE_F_NONBLOCK);
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
-		return code(n);
+		return socket_result(n);
 	s->aside.n = (size_t)n;
 	*b = (struct buf){
 		.data = s->head,
@@ -103,7 +95,7 @@ ssize_t splice_write(const struct aside *a, const uv_handle_t *to)
 	do
 		n = splice(s->out, NULL, fd, NULL, a->n, SPLICE_F_NONBLOCK);
 	while (n < 0 && errno == EINTR);
-	return code(n);
+	return socket_result(n);
 }
 
 void splice_clear(struct splice *s)

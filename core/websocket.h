@@ -9,6 +9,8 @@
  *	CLOSING	   our Close is out; 5 seconds from the last byte that left, 30
  *		   in all
  *	gone	   after closed(), or some time after websocket_close()
+ *
+ * Whether an OPEN peer still lives: core/alive.h.
  */
 #ifndef CORE_WEBSOCKET_H
 #define CORE_WEBSOCKET_H

@@ -81,9 +81,14 @@ def test_nothing_is_paced_on_this_machine(start):
         ["ss", "-tnmiHO", "state", "established",
          f"( sport = {port} or dport = {port} )"], stdout=subprocess.PIPE,
         text=True, check=True).stdout.splitlines()
-    assert len(found) == 2
+    # whom it accepts inherits it: once connected it would be too late
+    found += subprocess.run(["ss", "-tlnmiHO", f"sport = {port}"],
+                            stdout=subprocess.PIPE, text=True,
+                            check=True).stdout.splitlines()
+    assert len(found) == 3
     for line in found:
         assert " reno " in line, line
+    for line in found[:2]:
         assert re.search(r"\brb425984\b", line), line
     assert client.stop() == 0
     assert server.stop() == 0

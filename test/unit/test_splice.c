@@ -65,6 +65,14 @@ static ssize_t take(struct fixture *f, size_t max, struct buf *b)
 	return splice_read(&f->splice, (uv_handle_t *)&f->from, max, b);
 }
 
+/* Write b, as far as that goes; what is left of it stays in *q. */
+static int give(struct fixture *f, struct buf *b, struct bufq *q, size_t *gone)
+{
+	bufq_init(q);
+	bufq_put(q, b);
+	return pour((uv_stream_t *)&f->to, q, gone);
+}
+
 static void expect(const struct fixture *f, const char *text)
 {
 	char got[64];
@@ -113,9 +121,7 @@ static void what_nobody_wanted_is_not_shown_to_the_next(void **state)
 	assert_int_equal(f->splice.aside.n, 0);
 	assert_true(splice_ready(&f->splice));
 	assert_int_equal(take(f, 6, &b), 6);
-	bufq_init(&q);
-	bufq_put(&q, &b);
-	assert_int_equal(pour((uv_stream_t *)&f->to, &q, &gone), 0);
+	assert_int_equal(give(f, &b, &q, &gone), 0);
 	expect(f, "public");
 }
 
@@ -167,9 +173,7 @@ static void ends_and_failures_are_told(void **state)
 	shutdown(f->source, SHUT_WR);
 	assert_int_equal(take(f, 100, &b), 1);
 	shutdown(f->sink, SHUT_RD);
-	bufq_init(&q);
-	bufq_put(&q, &b);
-	assert_int_equal(pour((uv_stream_t *)&f->to, &q, &gone), UV_EPIPE);
+	assert_int_equal(give(f, &b, &q, &gone), UV_EPIPE);
 	splice_clear(&f->splice);
 	assert_true(splice_ready(&f->splice));
 	assert_int_equal(take(f, 100, &b), 0);
