@@ -231,9 +231,11 @@ const char *set_token_file(void *t, const char *value)
 
 	if (!f)
 		return "cannot read this file";
-	setvbuf(f, NULL, _IONBF, 0); /* else a copy stays in its buffer */
-	if (!fgets(line, sizeof(line), f))
-		line[0] = 0;
+	/* Else a copy stays in its buffer. In one read, not byte by byte: a
+	 * file that is being written again is empty or whole, not half a token.
+	 */
+	setvbuf(f, NULL, _IONBF, 0);
+	line[fread(line, 1, sizeof(line) - 1, f)] = 0;
 	fclose(f);
 	line[strcspn(line, "\r\n")] = 0;
 	error = line[0] ? set_token(o, line)

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 
+import native
 import pytest
 
 from harness import (FIN, RST, Target, count, echo_handler, recv_all, recv_exact, run,
@@ -509,3 +510,17 @@ def test_a_client_reads_its_authority_again(start, certs, tmp_path):
     c.process.send_signal(signal.SIGHUP)
     c.expect("connected", 60)
     stop(c, server)
+
+
+def test_half_a_token_is_never_read(start, tmp_path):
+    """The file is written again in place while HUP reads it: empty, it is not
+    believed; whole, it is; there is nothing between."""
+    file, text = tmp_path / "token", "a-token-that-is-long\n"
+    file.write_text(text)
+    server = start("server", "--listen", "127.0.0.1:0", "--token-file",
+                   str(file)).ready()
+    for _ in range(count(200, 5000)):
+        server.process.send_signal(signal.SIGHUP)
+        file.write_text(text)
+        native.dial(server.addr("ws"), token=text.strip()).close()
+    assert server.stop() == 0

@@ -48,9 +48,11 @@ class Unit:
         assert command[0] == "/usr/local/bin/wsp"
         name, source = keys["LoadCredential"][0].split(":")
         source = source.replace("%i", "home").replace("/etc/wsp", str(etc))
-        (etc / "credentials").mkdir(exist_ok=True)
-        shutil.copy(source, etc / "credentials" / name)
-        env = dict(e.replace("%d", str(etc / "credentials")).split("=")
+        # each unit's own: a server that reloads may be reading its file
+        credentials = etc / f"credentials of {unit}"
+        credentials.mkdir()
+        shutil.copy(source, credentials / name)
+        env = dict(e.replace("%d", str(credentials)).split("=")
                    for e in keys["Environment"])
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(etc / unit))
