@@ -519,8 +519,19 @@ def test_half_a_token_is_never_read(start, tmp_path):
     file.write_text(text)
     server = start("server", "--listen", "127.0.0.1:0", "--token-file",
                    str(file)).ready()
-    for _ in range(count(200, 5000)):
-        server.process.send_signal(signal.SIGHUP)
-        file.write_text(text)
-        native.dial(server.addr("ws"), token=text.strip()).close()
+    over = threading.Event()
+
+    def write():
+        while not over.is_set():
+            file.write_text(text)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(count(200, 5000)):
+            server.process.send_signal(signal.SIGHUP)
+            native.dial(server.addr("ws"), token=text.strip()).close()
+    finally:
+        over.set()
+        writer.join()
     assert server.stop() == 0
